@@ -1,0 +1,60 @@
+"""Every exception lorafirst raises on purpose, in one place.
+
+Each class also inherits the standard-library exception a caller would expect, so that
+``except ValueError`` around a settings file keeps working for somebody who has never read this page.
+"""
+
+from collections.abc import Iterable
+
+from data_contracts.records.base import Record
+
+
+class Problem(Record):
+    """One thing that is wrong with what a user gave us, and what to do about it."""
+
+    where: str
+    """File and row, or file, line and key: enough to open the place in an editor."""
+    expected: str
+    """What would have been accepted there."""
+    found: str
+    """What stands there; texts of the user's data are shortened, never quoted whole."""
+    remedy: str
+    """The next step, in the imperative."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}\n    expected: {self.expected}\n    found:    {self.found}\n"
+            f"    to do:    {self.remedy}"
+        )
+
+
+class LorafirstError(Exception):
+    """Base of all of them; the command line prints these without a traceback."""
+
+
+class InputError(LorafirstError, ValueError):
+    """What the user gave cannot be used. Carries every problem found, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def single(cls, where: str, *, expected: str, found: str, remedy: str) -> "InputError":
+        return cls([Problem(where=where, expected=expected, found=found, remedy=remedy)])
+
+
+class TrainingDivergedError(LorafirstError, ArithmeticError):
+    """The loss became NaN or infinite. The message names the step."""
+
+
+class PairingError(LorafirstError, ValueError):
+    """Scores of different rows were about to be compared row by row."""
+
+
+class PermitRefusedError(LorafirstError, PermissionError):
+    """Something asked to update base weights without a permit that covers exactly that."""
+
+
+class ArtifactDamagedError(LorafirstError, OSError):
+    """A stored artifact no longer has the content its evidence names."""

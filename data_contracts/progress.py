@@ -1,0 +1,14 @@
+"""How long work tells whoever is watching how far it is."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told about the steps of one piece of work; must be cheap, and must never raise."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """``done`` of ``total`` steps are finished; ``what`` names the work, as in ``train lora``."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """A ``Progress`` for when nobody watches."""

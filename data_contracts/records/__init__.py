@@ -1,0 +1,1 @@
+"""Frozen typed records: settings, evidence, decisions, permits."""

@@ -1,0 +1,81 @@
+"""What every record has in common: frozen, closed, and with one digest.
+
+The digest of a record is the sha256 of its canonical JSON (RFC 8785), so that two people on two
+machines who hold equal records hold equal digests.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""``sha256:`` and 64 hexadecimal digits."""
+
+
+class Record(BaseModel):
+    """Base of all records that pass between stages or are written to disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def canonical_json(self) -> bytes:
+        """The record as RFC 8785 bytes: equal records give equal bytes."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        return digest_bytes(self.canonical_json())
+
+
+def canonical_json(value: Any) -> bytes:
+    """``value``, which must be made of JSON types with finite numbers, as RFC 8785 bytes."""
+    return rfc8785.dumps(value)
+
+
+def digest_bytes(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    return digest_bytes(canonical_json(value))
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class FileRecord(Record):
+    """One file of an artifact."""
+
+    path: str
+    """Relative to the artifact's folder, with forward slashes."""
+    sha256: Digest
+    size_bytes: int
+
+
+class FolderRecord(Record):
+    """The content of a folder, whatever the folder is called and wherever it lies."""
+
+    files: tuple[FileRecord, ...]
+    """Sorted by path."""
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+    @classmethod
+    def of(cls, folder: Path) -> "FolderRecord":
+        """Reads and hashes every file below ``folder``."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        return cls(
+            files=tuple(
+                FileRecord(
+                    path=path.relative_to(folder).as_posix(),
+                    sha256=digest_file(path),
+                    size_bytes=path.stat().st_size,
+                )
+                for path in paths
+            )
+        )

@@ -1,0 +1,98 @@
+"""A gate's answer: never a bool, always a record with its reasons."""
+
+from enum import StrEnum
+
+from data_contracts.records.base import Digest, Record
+
+
+class Verdict(StrEnum):
+    """What a rule or a gate concludes."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    """Neither shown nor refuted by this much data."""
+
+
+class Gate(StrEnum):
+    """The gates of the staged run, in the order they are met."""
+
+    CONTRACT = "contract"
+    QUALITY = "quality"
+    ESCALATION = "escalation"
+    JUSTIFICATION = "justification"
+
+
+class Interval(Record):
+    """A mean and its two one-sided bounds, each at level 1 - alpha, in the metric's own unit."""
+
+    mean: float
+    lower: float
+    upper: float
+    alpha: float
+    """Probability with which each bound, taken alone, errs."""
+    rows: int
+    method: str
+    """``clopper-pearson``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``constant``."""
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
+
+
+class RuleResult(Record):
+    """One rule of a gate."""
+
+    name: str
+    observed: str
+    """The value the rule looked at, with its interval where it has one."""
+    interval: Interval | None
+    threshold: str
+    verdict: Verdict
+    sentence: str
+    """For a manager."""
+
+
+class Decision(Record):
+    """What a gate concluded from which evidence under which policy."""
+
+    gate: Gate
+    verdict: Verdict
+    rules: tuple[RuleResult, ...]
+    sentence: str
+    run_id: str
+    policy: Digest
+    evidence: tuple[Digest, ...]
+    """Digests of the evidence records it was decided on, in the order given to the gate."""
+
+
+class Outcome(StrEnum):
+    """The one named end of a run."""
+
+    DATA_REJECTED = "data_rejected"
+    BASE_SUFFICES = "base_suffices"
+    INCONCLUSIVE = "inconclusive"
+    PILOT_ACCEPTED = "pilot_accepted"
+    FULL_ACCEPTED = "full_accepted"
+    FULL_UNJUSTIFIED = "full_unjustified"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the run ended with a model fit for promotion."""
+        return self in {Outcome.PILOT_ACCEPTED, Outcome.FULL_ACCEPTED}
+
+
+class RunReport(Record):
+    """How a run ended: what the command line and ``show`` print."""
+
+    run_id: str
+    name: str
+    outcome: Outcome
+    sentence: str
+    """What it means and what to do next."""
+    decisions: tuple[Decision, ...]
+    accepted_artifact: str | None
+    """Folder inside the dossier that holds the accepted adapter or model."""
+    seconds: float
+    peak_memory_bytes: int
+    dossier: str
+    """Path of the dossier on the machine that ran it."""

@@ -1,0 +1,185 @@
+"""Reading one YAML settings file: everything wrong with it at once, each with its line.
+
+Unknown keys are errors that name the nearest known one. Relative paths are taken from the file's own
+folder, so that a run does not depend on where it was started from.
+"""
+
+import difflib
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from data_contracts.errors import InputError, Problem
+from data_contracts.records.settings import RunSettings
+
+
+
+def load_settings(path: Path) -> RunSettings:
+    """The settings in ``path``, whole and valid, with absolute paths.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or is not valid settings; every problem is listed.
+    """
+    node = _compose(path)
+    duplicates = list(_duplicate_keys(node, path))
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise InputError.single(
+            str(path),
+            expected="settings: keys such as name, task, model, data and policy",
+            found="an empty file" if values is None else f"a {type(values).__name__}",
+            remedy="start from one of the files in examples/, or see `lorafirst schema`",
+        )
+    try:
+        settings = RunSettings.model_validate(values)
+    except ValidationError as error:
+        raise InputError([*duplicates, *(_problem(item, node, path) for item in error.errors())]) from error
+    if duplicates:
+        raise InputError(duplicates)
+    return resolve_paths(settings, path.resolve().parent)
+
+
+def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
+    """The settings with every relative path taken from ``folder``."""
+    model = settings.model.model_copy(update={"source": _resolved(settings.model.source, folder)})
+    data = settings.data.model_copy(
+        update={
+            "source": _resolved(settings.data.source, folder),
+            "contract": _resolved_file(settings.data.contract, folder),
+        }
+    )
+    return settings.model_copy(update={"model": model, "data": data, "output": folder / settings.output})
+
+
+def _resolved(source: str, folder: Path) -> str:
+    """An absolute path for what exists there or can only be a path; names of packages and hubs stay."""
+    if source.startswith("package:"):
+        return source
+    path = folder / source
+    looks_like_path = source.startswith((".", "/")) or Path(source).suffix in {
+        ".jsonl", ".csv", ".parquet", ".gguf",
+    }
+    return str(path) if looks_like_path or path.exists() or glob.glob(str(path)) else source
+
+
+def _resolved_file(source: str | None, folder: Path) -> str | None:
+    return None if source is None else str(folder / source)
+
+
+def _compose(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except FileNotFoundError as error:
+        folder = path.parent
+        names = [item.name for item in folder.glob("*.y*ml")] if folder.is_dir() else []
+        near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+        raise InputError.single(
+            str(path),
+            expected="a settings file",
+            found="no such file",
+            remedy=f"did you mean {folder / near[0]}?" if near else "check the path",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError.single(
+            str(path), expected="a readable text file in UTF-8", found=str(error), remedy="check the file"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError.single(
+            f"{path}{line}", expected="YAML", found=str(error.problem), remedy="correct the line"
+        ) from error
+
+
+def _duplicate_keys(node: yaml.Node | None, path: Path) -> Iterator[Problem]:
+    """YAML keeps the last of two equal keys silently; here the second is an error."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                yield Problem(
+                    where=f"{path}, line {line}, {key.value}",
+                    expected="each key once",
+                    found=f"the key again (first on line {seen[key.value]})",
+                    remedy="keep one of the two",
+                )
+            seen.setdefault(key.value, line)
+            yield from _duplicate_keys(value, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _duplicate_keys(value, path)
+
+
+def _problem(error: Mapping[str, Any], node: yaml.Node | None, path: Path) -> Problem:
+    location = [part for part in error["loc"] if part in _keys_on_the_way(error["loc"])]
+    key = ".".join(str(part) for part in location)
+    where = f"{path}, line {_line_of(node, location)}" + (f", {key}" if key else "")
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        return Problem(
+            where=where,
+            expected=f"one of {', '.join(known)}",
+            found=f"unknown key {location[-1]!r}",
+            remedy=f"did you mean {near[0]!r}?" if near else "remove it",
+        )
+    if kind == "missing":
+        return Problem(
+            where=where, expected=f"a value for {key}", found="nothing", remedy=f"add {location[-1]}"
+        )
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = error.get("input")
+    return Problem(
+        where=where,
+        expected=message[:1].lower() + message[1:],
+        found="these keys together" if isinstance(found, dict) else repr(found),
+        remedy="correct the value; `lorafirst schema` describes every key",
+    )
+
+
+def _keys_on_the_way(location: tuple[str | int, ...]) -> set[str | int]:
+    """The parts of an error's location that are keys or indexes, without pydantic's names of union arms."""
+    keys: set[str | int] = set()
+    model: type[BaseModel] | None = RunSettings
+    for part in location:
+        if isinstance(part, int) or model is None:
+            if isinstance(part, int):
+                keys.add(part)
+            continue
+        keys.add(part)
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return keys
+
+
+def _fields_at(location: list[str | int]) -> list[str]:
+    model: type[BaseModel] = RunSettings
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _line_of(node: yaml.Node | None, location: list[str | int]) -> int:
+    """The line of the deepest part of ``location`` that stands in the file, counted from 1."""
+    line = node.start_mark.line if node else 0
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            match = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1

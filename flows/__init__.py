@@ -1,0 +1,21 @@
+"""Order and branches of the pipeline, and its command line.
+
+Importing this package switches off the telemetry of every library that has any, before one of them is
+imported. What is set already in the environment is left as it is.
+"""
+
+import os
+
+_DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    # Idle threads that spin keep the other cores from the process that has work.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Tokenizers fork nothing here, and warn about it otherwise.
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)

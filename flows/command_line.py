@@ -1,0 +1,162 @@
+"""``lorafirst``: start a run, list runs, show one, and describe the settings."""
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+EXIT_FAULT = 1
+EXIT_INPUT = 2
+EXIT_DATA_REJECTED = 3
+EXIT_REQUIREMENT_UNMET = 4
+
+app = typer.Typer(
+    name="lorafirst",
+    help="Fine-tune language models LoRA first, with a decision gate at every step.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+class Requirement(StrEnum):
+    """Outcomes that a script can insist on."""
+
+    ACCEPTED = "accepted"
+
+
+@app.command(
+    epilog="""Examples:
+
+* `lorafirst run examples/trec6/lorafirst.yaml`
+
+* `lorafirst run nightly.yaml --output /srv/runs --json --require accepted`
+
+Exit codes: 0 the run ended in an outcome, 1 a fault, 2 unusable input, 3 the data was rejected, 4 `--require` unmet."""
+)
+def run(
+    config: Annotated[Path, typer.Argument(help="The settings, one YAML file; see `lorafirst schema`.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where dossiers go, instead of `output`.")
+    ] = None,
+    require: Annotated[
+        Requirement | None,
+        typer.Option(help="Exit with 4 unless the run ends with an accepted model."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the pipeline: contract, baseline, pilot, gate, and full fine-tuning only with a permit.
+
+    Nothing that is finished is done again: the same command goes on after a crash, and an unchanged
+    rerun only decides anew.
+    """
+    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.settings_file import load_settings
+
+    try:
+        settings = load_settings(config)
+        if output is not None:
+            settings = settings.model_copy(update={"output": output.resolve()})
+        from flows.running import run_here
+        from tasks.evidence.files import require_writable
+
+        require_writable(settings.output)
+        report = run_here(settings, quiet=as_json)
+    except InputError as error:
+        _fail(error, EXIT_INPUT, as_json)
+    except LorafirstError as error:
+        _fail(error, EXIT_FAULT, as_json)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        from flows.rendering import print_report
+
+        print_report(report)
+    if report.outcome.value == "data_rejected":
+        raise typer.Exit(EXIT_DATA_REJECTED)
+    if require is Requirement.ACCEPTED and not report.outcome.accepted:
+        raise typer.Exit(EXIT_REQUIREMENT_UNMET)
+
+
+@app.command(epilog="Example: `lorafirst runs --output /srv/runs`")
+def runs(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, newest first, and how they ended."""
+    from data_contracts.errors import LorafirstError
+    from tasks.audit.overview import list_runs
+
+    try:
+        entries = list_runs(output)
+    except LorafirstError as error:
+        _fail(error, EXIT_FAULT, as_json)
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+        return
+    from flows.rendering import print_runs
+
+    print_runs(entries, output)
+
+
+@app.command(epilog="Example: `lorafirst show trec6-20261122`")
+def show(
+    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or the path of a dossier.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show every decision of a run, from its dossier alone."""
+    from data_contracts.errors import InputError, LorafirstError
+    from tasks.audit.overview import read_run
+
+    try:
+        view = read_run(output, run)
+    except InputError as error:
+        _fail(error, EXIT_INPUT, as_json)
+    except LorafirstError as error:
+        _fail(error, EXIT_FAULT, as_json)
+    if as_json:
+        typer.echo(view.model_dump_json(indent=2))
+        return
+    from flows.rendering import print_view
+
+    print_view(view)
+
+
+@app.command(epilog="Example: `lorafirst schema > lorafirst.schema.json`, then name it in your editor")
+def schema() -> None:
+    """Print the JSON schema of a settings file, for editors."""
+    from data_contracts.records.settings import RunSettings
+
+    document = RunSettings.model_json_schema()
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _fail(error: Exception, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        problems = [problem.model_dump() for problem in getattr(error, "problems", ())]
+        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "problems": problems}))
+    else:
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+    raise typer.Exit(code) from None
+
+
+def main() -> None:
+    # Prefect's own log lines would stand between ours; they still reach its API.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    app()
+
+
+if __name__ == "__main__":
+    main()

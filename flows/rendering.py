@@ -1,0 +1,149 @@
+"""What a person sees on the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from data_contracts.records.decision import Decision, Outcome, RunReport, Verdict
+from data_contracts.records.evidence import Cost
+from data_contracts.records.snapshot import ContractRule
+from tasks.audit.overview import RunEntry, RunView, broken_rules
+
+_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
+
+
+class TerminalListener:
+    """One line per stage as it ends, and a bar while it works."""
+
+    def __init__(self) -> None:
+        self._console = Console()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<22}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting Prefect", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def run_started(self, run_id: str, resumed: bool) -> None:
+        self._console.print(f"[bold]{run_id}[/bold]" + (" goes on after an interruption" if resumed else ""))
+        self._working("base model")
+
+    def progressed(self, done: int, total: int, what: str) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+    def stage_ended(self, stage: str, line: str, cost: Cost | None, reused: bool) -> None:
+        took = "reused" if reused else f"{cost.seconds:,.1f} s" if cost else ""
+        self._console.print(Text.assemble(("✓ ", "green"), f"{stage:<15} {line}  ", (took, "dim")))
+        self._working("")
+
+    def decided(self, decision: Decision) -> None:
+        style = _STYLES[decision.verdict]
+        self._console.print(
+            Text.assemble(
+                ("◆ ", style),
+                f"{'gate ' + decision.gate.value:<15} ",
+                (decision.verdict.value, f"bold {style}"),
+                f"  {decision.sentence}",
+            )
+        )
+        self._working("")
+
+    def _working(self, what: str) -> None:
+        self._bar.update(self._task, description=what or "working", completed=0, total=None)
+
+
+def print_report(report: RunReport) -> None:
+    console = Console()
+    _print_decisions(console, report.decisions)
+    if report.outcome is Outcome.DATA_REJECTED:
+        _print_broken_rules(console, broken_rules(Path(report.dossier)))
+    style = "green" if report.outcome.accepted else "yellow"
+    console.print(f"\n[bold {style}]{report.outcome.value}[/]  {report.sentence}")
+    if report.accepted_artifact:
+        console.print(f"model    {report.dossier}/{report.accepted_artifact}", soft_wrap=True)
+    console.print(f"dossier  {report.dossier}", soft_wrap=True)
+    console.print(f"[dim]{report.seconds:,.0f} s, peak memory {report.peak_memory_bytes / 2**30:.1f} GiB[/dim]")
+
+
+def print_view(view: RunView) -> None:
+    console = Console()
+    console.print(f"[bold]{view.run_id}[/bold]  asked by {view.requested_by} at {view.requested_at:%Y-%m-%d %H:%M} UTC")
+    for line in view.stages:
+        console.print(f"  {line}", highlight=False)
+    if view.report is None:
+        _print_decisions(console, view.decisions)
+        console.print("\n[yellow]not ended[/]  Start it again with the same command; it goes on where it was.")
+        return
+    print_report(view.report.model_copy(update={"dossier": view.dossier}))
+
+
+def print_runs(entries: Sequence[RunEntry], output: Path) -> None:
+    console = Console()
+    if not entries:
+        console.print(f"No runs in {output}. Start one with `lorafirst run CONFIG`.")
+        return
+    table = Table("run", "outcome", "asked at (UTC)", "by", "what it means", box=None, header_style="bold")
+    for entry in entries:
+        outcome = entry.outcome.value if entry.outcome else "not ended"
+        table.add_row(
+            entry.run_id, outcome, f"{entry.requested_at:%Y-%m-%d %H:%M}", entry.requested_by, entry.sentence
+        )
+    console.print(table)
+
+
+def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
+    table = Table(title="Decisions", title_justify="left", header_style="bold", expand=False)
+    for column in ("gate", "rule", "observed", "threshold", "verdict"):
+        table.add_column(column, overflow="fold")
+    for decision in decisions:
+        for index, rule in enumerate(_worth_showing(decision)):
+            style = _STYLES[rule.verdict]
+            table.add_row(
+                decision.gate.value if index == 0 else "",
+                rule.name,
+                rule.observed,
+                rule.threshold,
+                Text(f"{_MARKS[rule.verdict]} {rule.verdict.value}", style=style),
+            )
+        table.add_section()
+    console.print()
+    console.print(table)
+
+
+def _worth_showing(decision: Decision):  # type: ignore[no-untyped-def]
+    """All rules; of a passed contract, which has many, only a summary stands in the table."""
+    return decision.rules
+
+
+def _print_broken_rules(console: Console, rules: Sequence[ContractRule]) -> None:
+    for rule in rules:
+        places = "; ".join(rule.examples) or "the whole data set"
+        more = f" and {rule.broken_rows - len(rule.examples):,} more" if rule.broken_rows > len(rule.examples) else ""
+        console.print(f"\n[red]✗ {rule.name}[/red]  {places}{more}", highlight=False)
+        console.print(f"    expected: {rule.expected}", highlight=False)
+        console.print(f"    found:    {rule.observed}", highlight=False)
+        console.print(f"    to do:    {rule.remedy}", highlight=False)

@@ -1,0 +1,35 @@
+"""One run in this process: on the server that ``PREFECT_API_URL`` names, or on Prefect's ephemeral API."""
+
+import logging
+import warnings
+
+from data_contracts.records.decision import RunReport
+from data_contracts.records.settings import RunSettings
+
+
+def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
+    """Runs the flow and returns how it ended; shows stages and progress on the terminal unless ``quiet``.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    from contextlib import ExitStack
+
+    from tasks.stages.watching import listening
+
+    with ExitStack() as stack:
+        if not quiet:
+            from flows.rendering import TerminalListener
+
+            stack.enter_context(listening(stack.enter_context(TerminalListener())))
+        _hush()
+        from flows.finetune import finetune
+
+        return finetune(settings)
+
+
+def _hush() -> None:
+    """Keeps libraries' notes about themselves off the terminal."""
+    warnings.filterwarnings("ignore")
+    for name in ("bitsandbytes", "great_expectations", "httpx"):
+        logging.getLogger(name).setLevel(logging.ERROR)

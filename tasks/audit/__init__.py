@@ -1,0 +1,1 @@
+"""Reading dossiers: what happened in a run, from its files alone."""

@@ -1,0 +1,102 @@
+"""What a run was and how it ended, read from its dossier."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from data_contracts.records.base import Record
+from data_contracts.records.decision import Decision, Outcome, RunReport
+from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
+from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
+from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
+from tasks.evidence.store import RECORD_FILE
+
+
+class RunEntry(Record):
+    """One line of the list of runs."""
+
+    run_id: str
+    outcome: Outcome | None
+    """``None`` while the run has not ended."""
+    sentence: str
+    requested_by: str
+    requested_at: datetime
+
+
+class RunView(Record):
+    """Everything ``show`` prints."""
+
+    run_id: str
+    requested_by: str
+    requested_at: datetime
+    stages: tuple[str, ...]
+    """One line per stage, in the order of its folders."""
+    decisions: tuple[Decision, ...]
+    report: RunReport | None
+    dossier: str
+
+
+def list_runs(output: Path) -> tuple[RunEntry, ...]:
+    """Newest first."""
+    return tuple(_entry(dossier) for dossier in list_dossiers(output))
+
+
+def read_run(output: Path, run: str) -> RunView:
+    """Raises ``InputError`` if there is no such run, ``ArtifactDamagedError`` if it cannot be read."""
+    dossier = find_dossier(output, run)
+    request = dossier.request()
+    return RunView(
+        run_id=request.run_id,
+        requested_by=request.requested_by,
+        requested_at=request.requested_at,
+        stages=tuple(_stage_lines(dossier.folder)),
+        decisions=dossier.decisions(),
+        report=dossier.report(),
+        dossier=str(dossier.folder.resolve()),
+    )
+
+
+def broken_rules(dossier: Path) -> tuple[ContractRule, ...]:
+    """The blocking rules that the data of this run broke."""
+    evidence = ContractEvidence.model_validate_json((dossier / "contract" / RECORD_FILE).read_bytes())
+    return tuple(
+        rule for rule in evidence.rules if not rule.passed and rule.severity is RuleSeverity.BLOCKING
+    )
+
+
+def _entry(dossier: Dossier) -> RunEntry:
+    request, report = dossier.request(), dossier.report()
+    return RunEntry(
+        run_id=request.run_id,
+        outcome=report.outcome if report else None,
+        sentence=report.sentence if report else "Start it again with the same command.",
+        requested_by=request.requested_by,
+        requested_at=request.requested_at,
+    )
+
+
+def _stage_lines(folder: Path) -> list[str]:
+    lines = []
+    for path in sorted(folder.rglob(RECORD_FILE), key=lambda path: path.stat().st_mtime):
+        name = path.parent.relative_to(folder).as_posix()
+        content = path.read_bytes()
+        for kind in (TrainingEvidence, ScoringEvidence):
+            try:
+                record = kind.model_validate_json(content)
+            except (ValidationError, json.JSONDecodeError):
+                continue
+            lines.append(f"{name:<28} {_line(record)}")
+    return lines
+
+
+def _line(record: TrainingEvidence | ScoringEvidence) -> str:
+    cost = f"{record.cost.seconds:,.0f} s, peak {record.cost.peak_memory_bytes / 2**30:.2f} GiB"
+    if isinstance(record, TrainingEvidence):
+        return (
+            f"{record.steps:,} steps at {record.learning_rate:g}, "
+            f"{record.trainable_parameters:,} parameters trained, {cost}"
+        )
+    figures = ", ".join(f"{metric.name} {metric.value:.4g}" for metric in record.metrics)
+    return f"{figures} on {record.rows:,} rows, {cost}"

@@ -1,0 +1,178 @@
+"""The rules that hold for any data, whatever its own contract says."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data_contracts.records.snapshot import RuleSeverity, Split
+from tasks.data.checks import Check, CheckKind, Comparison, Operator, View
+from tasks.data.columns import Form
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MINIMUM_ROWS = {Split.TRAIN: 8, Split.TUNE: 4, Split.GATE: 30}
+"""Below 30 gate rows no interval is of use: at 30, a share's 95 % interval is still up to 37 points wide."""
+
+DUPLICATES = "no_duplicates"
+SAME_QUESTION = "no_question_in_two_splits"
+
+
+@dataclass(frozen=True)
+class SharedQuestion:
+    """A row whose question also stands in another split, and the row it meets there."""
+
+    row: int
+    other: int
+
+
+def row_checks(form: Form, *, max_tokens: int, user_split: bool) -> tuple[Check, ...]:
+    """Rules about single rows, run on all of them."""
+    checks = [_usable(form), _max_tokens(form, max_tokens), _no_duplicates()]
+    return (*checks, _split_value(), _same_question()) if user_split else tuple(checks)
+
+
+def table_checks(form: Form) -> tuple[Check, ...]:
+    """Rules about what is left, run on the accepted rows."""
+    labels = (_two_labels(), _labels_seen()) if form is Form.CLASSIFICATION else ()
+    return (*labels, *(_enough(split) for split in Split))
+
+
+def shared_questions(frame: "pd.DataFrame") -> tuple[SharedQuestion, ...]:
+    """Rows whose content key stands in two splits, each with the first such row of another split."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    usable = zip(frame["content_key"], frame["usable"], strict=True)
+    for index, (key, flag) in enumerate(usable):
+        if flag:
+            groups[key].append(index)
+    splits = list(frame["split"])
+    shared = []
+    for rows in groups.values():
+        for row in rows:
+            other = next((index for index in rows if splits[index] != splits[row]), None)
+            if other is not None:
+                shared.append(SharedQuestion(row, other))
+    return tuple(sorted(shared, key=lambda pair: pair.row))
+
+
+def with_table_columns(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """``frame`` with ``in_train``, ``in_tune``, ``in_gate`` and, with labels, ``label_in_train``."""
+    columns = {f"in_{split}": [int(value == split) for value in frame["split"]] for split in Split}
+    frame = frame.assign(**columns)
+    if "label" in frame:
+        trained = set(frame.loc[frame["in_train"] == 1, "label"])
+        frame = frame.assign(label_in_train=[label in trained for label in frame["label"]])
+    return frame
+
+
+def _usable(form: Form) -> Check:
+    what = {
+        Form.CLASSIFICATION: "a text and a label",
+        Form.PROMPT_COMPLETION: "a prompt and a completion, both text",
+        Form.MESSAGES: "a conversation that ends with the assistant",
+    }[form]
+    return Check(
+        name="usable",
+        kind=CheckKind.IN_SET,
+        columns=("usable",),
+        values=(True,),
+        severity=RuleSeverity.QUARANTINE,
+        expected=f"{what} in each row",
+        requirement=f"A row can be learned from only if it holds {what}.",
+        remedy="complete the rows named, or leave them out",
+    )
+
+
+def _max_tokens(form: Form, max_tokens: int) -> Check:
+    warning = form is Form.CLASSIFICATION
+    return Check(
+        name="max_tokens",
+        kind=CheckKind.BETWEEN,
+        columns=("tokens",),
+        view=View.NUMBER,
+        maximum=max_tokens,
+        severity=RuleSeverity.WARNING if warning else RuleSeverity.BLOCKING,
+        expected=f"at most {max_tokens} tokens in each row",
+        requirement=f"The model reads {max_tokens} tokens of a row; "
+        + ("the end of a longer text would go unread." if warning else "a longer row's answer would be cut."),
+        remedy="raise model.max_tokens, or shorten the rows named",
+    )
+
+
+def _no_duplicates() -> Check:
+    return Check(
+        name=DUPLICATES,
+        kind=CheckKind.UNIQUE,
+        columns=("usable_id",),
+        severity=RuleSeverity.QUARANTINE,
+        expected="each row once",
+        requirement="A row that stands in the data twice is kept once.",
+        remedy="none is needed: the first of equal rows was kept",
+    )
+
+
+def _split_value() -> Check:
+    names = ", ".join(Split)
+    return Check(
+        name="split_value",
+        kind=CheckKind.IN_SET,
+        columns=("split_or_blank",),
+        values=tuple(split.value for split in Split),
+        expected=f"a split among {names}",
+        requirement=f"Every row of data with its own splits must say {names}.",
+        remedy="correct the split in the rows named, or leave data.columns.split unset",
+    )
+
+
+def _same_question() -> Check:
+    return Check(
+        name=SAME_QUESTION,
+        kind=CheckKind.IN_SET,
+        columns=("question_in_two_splits",),
+        values=(False,),
+        expected="each question in one split only",
+        requirement="A question that is both trained on and judged by would flatter the model.",
+        remedy="remove one of each two rows named, or leave data.columns.split unset",
+    )
+
+
+def _two_labels() -> Check:
+    return Check(
+        name="at_least_two_labels",
+        kind=CheckKind.DISTINCT,
+        columns=("label",),
+        comparisons=(Comparison(Operator.MUST_BE_GREATER_OR_EQUAL_TO, (2.0,)),),
+        expected="at least 2 distinct labels among the accepted rows",
+        requirement="With fewer than two labels there is nothing to tell apart.",
+        remedy="add rows with other labels, or check data.columns.label",
+    )
+
+
+def _labels_seen() -> Check:
+    return Check(
+        name="labels_seen_in_train",
+        kind=CheckKind.IN_SET,
+        columns=("label_in_train",),
+        values=(True,),
+        expected="every label of tune and gate also in train",
+        requirement="A label unseen in train cannot be learned; every row with it would count as an error.",
+        remedy="add rows with the labels of the rows named, merge these labels, or leave them out",
+    )
+
+
+def _enough(split: Split) -> Check:
+    minimum = MINIMUM_ROWS[split]
+    why = {
+        Split.TRAIN: "Fewer rows cannot fill a batch.",
+        Split.TUNE: "Fewer rows give no learning curve.",
+        Split.GATE: "Fewer rows cannot carry an interval of any use: at 30 it is up to 37 points wide.",
+    }[split]
+    return Check(
+        name=f"enough_{split}_rows",
+        kind=CheckKind.TOTAL,
+        columns=(f"in_{split}",),
+        comparisons=(Comparison(Operator.MUST_BE_GREATER_OR_EQUAL_TO, (float(minimum),)),),
+        expected=f"at least {minimum} rows in {split}",
+        requirement=f"The {split} split needs at least {minimum} accepted rows. {why}",
+        remedy="add rows, or change the shares under splits",
+    )

@@ -1,0 +1,200 @@
+"""Rows as token ids: what is trained on, what generation starts from, and what counts as an answer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_contracts.errors import InputError
+from data_contracts.records.metrics import Task
+from tasks.data.chat import encode_chats
+from tasks.data.columns import Form, form_of
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""The label of a token on which no loss is taken; PyTorch's own default."""
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class TokenCounts:
+    """How long each row is, in tokens."""
+
+    tokens: list[int]
+    """Before truncation."""
+    supervised_tokens: list[int]
+    """After truncation; 1 for a classification row, whose label is the one thing predicted."""
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    input_ids: list[int]
+    labels: list[int]
+    tokens: int
+    prompt_ids: list[int]
+    reference: str
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a local model folder; it pads with end-of-sequence where it has no pad token."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def encode_split(
+    rows: Path,
+    *,
+    task: Task,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_tokens: int,
+    labels: tuple[str, ...],
+) -> "datasets.Dataset":
+    """The rows of a snapshot's parquet file as ``row_id``, ``input_ids``, ``labels``, ``truncated``.
+
+    ``labels`` is the index into ``labels`` for classification. For an instruction task it holds, per
+    token, the id to be predicted or -100; ``prompt_ids`` (what generation starts from) and
+    ``reference`` (the expected answer) are added.
+
+    Raises:
+        InputError: a row's label is not among ``labels``, or the tokenizer does not suit the data.
+    """
+    import datasets
+    import pandas as pd
+
+    frame = pd.read_parquet(rows)
+    form = form_of(tuple(frame.columns), task)
+    places = [f"row {identity}" for identity in frame["row_id"]]
+    columns: dict[str, list[Any]] = {"row_id": list(frame["row_id"])}
+    encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
+    columns["input_ids"] = [row.input_ids for row in encoded]
+    columns["truncated"] = [row.tokens > max_tokens for row in encoded]
+    if form is Form.CLASSIFICATION:
+        columns["labels"] = _label_indexes(frame["label"], labels, places)
+    else:
+        columns["labels"] = [row.labels for row in encoded]
+        columns["prompt_ids"] = [row.prompt_ids for row in encoded]
+        columns["reference"] = [row.reference for row in encoded]
+    return datasets.Dataset.from_dict(columns)
+
+
+def measure_tokens(
+    frame: "pd.DataFrame",
+    *,
+    form: Form,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_tokens: int,
+    places: Sequence[str],
+) -> TokenCounts:
+    """The lengths that :func:`encode_split` would give these rows, whose content must be whole."""
+    tokens, supervised = [], []
+    for row in _encode(frame, form, tokenizer, max_tokens, places):
+        tokens.append(row.tokens)
+        supervised.append(1 if form is Form.CLASSIFICATION else sum(label != IGNORED for label in row.labels))
+    return TokenCounts(tokens=tokens, supervised_tokens=supervised)
+
+
+def _label_indexes(values: "pd.Series[Any]", labels: tuple[str, ...], places: Sequence[str]) -> list[int]:
+    indexes = {label: index for index, label in enumerate(labels)}
+    unknown = [place for place, value in zip(places, values, strict=True) if value not in indexes]
+    if unknown:
+        raise InputError.single(
+            ", ".join(unknown[:5]),
+            expected=f"a label among the {len(labels)} the snapshot knows",
+            found=f"another label in {len(unknown)} rows",
+            remedy="freeze the snapshot anew; its splits and its labels do not belong together",
+        )
+    return [indexes[value] for value in values]
+
+
+def _encode(
+    frame: "pd.DataFrame",
+    form: Form,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_tokens: int,
+    places: Sequence[str],
+) -> Iterator[_Encoded]:
+    encode = {
+        Form.CLASSIFICATION: _encode_texts,
+        Form.PROMPT_COMPLETION: _encode_pairs,
+        Form.MESSAGES: _encode_messages,
+    }[form]
+    for start in range(0, len(frame), _BATCH):
+        batch = frame.iloc[start : start + _BATCH]
+        yield from encode(batch, tokenizer, max_tokens, places[start : start + _BATCH])
+
+
+def _encode_texts(
+    batch: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_tokens: int, places: Sequence[str]
+) -> Iterator[_Encoded]:
+    texts = list(batch["text"])
+    whole: list[list[int]] = tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+    for text, ids in zip(texts, whole, strict=True):
+        # Cut by the tokenizer, which keeps the special token that many encoders end with.
+        kept = (
+            ids
+            if len(ids) <= max_tokens
+            else tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"]
+        )
+        yield _Encoded(list(kept), [], len(ids), [], "")
+
+
+def _encode_pairs(
+    batch: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_tokens: int, places: Sequence[str]
+) -> Iterator[_Encoded]:
+    if tokenizer.eos_token_id is None:
+        raise InputError.single(
+            "model.source",
+            expected="a tokenizer with an end-of-sequence token",
+            found="none, so a model could not learn to stop",
+            remedy="choose a generative model for an instruction task",
+        )
+    prompts, completions = list(batch["prompt"]), list(batch["completion"])
+    opening = _opening_ids(tokenizer)
+    # Prompt and answer are tokenised apart, so that they join at a token boundary and generation goes
+    # on from exactly the ids that training saw before the answer. One space parts them unless either
+    # brings white space of its own; it belongs to the answer, as tokenizers attach it to the next word.
+    joined = [_separator(p, c) + c for p, c in zip(prompts, completions, strict=True)]
+    before = tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
+    after = tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
+    for prompt, answer, completion in zip(before, after, completions, strict=True):
+        prompt_ids = opening + prompt
+        ids = [*prompt_ids, *answer, tokenizer.eos_token_id]
+        labels = [IGNORED] * len(prompt_ids) + ids[len(prompt_ids) :]
+        yield _Encoded(ids[:max_tokens], labels[:max_tokens], len(ids), prompt_ids, completion)
+
+
+def _encode_messages(
+    batch: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_tokens: int, places: Sequence[str]
+) -> Iterator[_Encoded]:
+    conversations = [[dict(turn) for turn in turns] for turns in batch["messages"]]
+    for turns, chat in zip(conversations, encode_chats(conversations, tokenizer, places), strict=True):
+        labels = [
+            token if supervised else IGNORED
+            for token, supervised in zip(chat.input_ids, chat.supervised, strict=True)
+        ]
+        reference = next(turn["content"] for turn in reversed(turns) if turn["role"] == "assistant")
+        yield _Encoded(
+            chat.input_ids[:max_tokens], labels[:max_tokens], len(labels), chat.prompt_ids, reference
+        )
+
+
+def _separator(prompt: str, completion: str) -> str:
+    return "" if not prompt or prompt[-1].isspace() or completion[:1].isspace() else " "
+
+
+def _opening_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The special tokens that the tokenizer puts before a text, such as beginning-of-sequence."""
+    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    special: list[int] = tokenizer("a")["input_ids"]
+    starts = range(len(special) - len(plain) + 1)
+    return special[: next(start for start in starts if special[start : start + len(plain)] == plain)]

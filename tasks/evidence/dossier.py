@@ -1,0 +1,153 @@
+"""The folder of one run: every artifact, every decision, and last of all the manifest.
+
+A dossier without ``manifest.json`` belongs to a run that has not ended. The same request started
+again goes on in it; a request that has ended gets a new dossier.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from data_contracts.errors import ArtifactDamagedError, InputError
+from data_contracts.records.base import FileRecord, FolderRecord, Record
+from data_contracts.records.decision import Decision, RunReport
+from data_contracts.records.evidence import RunRequest
+from data_contracts.records.permit import Permit
+from tasks.evidence.files import flush_folder, link_folder, write_atomically
+
+MANIFEST = "manifest.json"
+REQUEST = "request.yaml"
+REPORT = "outcome.json"
+PERMIT = "permit.json"
+
+
+class Manifest(Record):
+    """Every other file of a complete dossier."""
+
+    run_id: str
+    files: tuple[FileRecord, ...]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """One run's folder."""
+
+    folder: Path
+
+    def write_request(self, request: RunRequest) -> None:
+        content = yaml.safe_dump(request.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        write_atomically(self.folder / REQUEST, content.encode())
+
+    def write_record(self, name: str, record: Record) -> None:
+        write_atomically(self.folder / name, record.canonical_json())
+
+    def write_decision(self, number: int, decision: Decision) -> None:
+        self.write_record(f"decisions/{number:02}-{decision.gate.value}.json", decision)
+
+    def write_permit(self, permit: Permit) -> None:
+        self.write_record(PERMIT, permit)
+
+    def add_stage(self, name: str, stored: Path) -> None:
+        """Links the files of a finished stage into the folder ``name`` of the dossier."""
+        link_folder(stored, self.folder / name)
+
+    def finish(self, report: RunReport) -> None:
+        """Writes the report, then the manifest over all files: the dossier is now complete."""
+        self.write_record(REPORT, report)
+        content = FolderRecord.of(self.folder)
+        files = tuple(file for file in content.files if file.path != MANIFEST)
+        write_atomically(
+            self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json()
+        )
+        flush_folder(self.folder)
+
+    @property
+    def complete(self) -> bool:
+        return (self.folder / MANIFEST).is_file()
+
+    def request(self) -> RunRequest:
+        """Raises ``ArtifactDamagedError`` if the request cannot be read."""
+        path = self.folder / REQUEST
+        try:
+            return RunRequest.model_validate(yaml.safe_load(path.read_bytes()))
+        except (OSError, ValidationError, yaml.YAMLError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a request: {error}") from error
+
+    def report(self) -> RunReport | None:
+        """How the run ended; ``None`` while it has not."""
+        if not self.complete:
+            return None
+        path = self.folder / REPORT
+        try:
+            return RunReport.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a report: {error}") from error
+
+    def decisions(self) -> tuple[Decision, ...]:
+        paths = sorted((self.folder / "decisions").glob("*.json"))
+        return tuple(Decision.model_validate(json.loads(path.read_bytes())) for path in paths)
+
+
+@contextmanager
+def open_dossier(output: Path, name: str, settings_digest: str) -> Iterator[Dossier]:
+    """An unfinished dossier of the same request to go on with, or a new one; locked while in use."""
+    for dossier in list_dossiers(output):
+        if dossier.complete or not dossier.folder.name.startswith(f"{name}-"):
+            continue
+        try:
+            if dossier.request().settings_digest != settings_digest:
+                continue
+        except ArtifactDamagedError:
+            continue
+        try:
+            with _lock(output, dossier.folder.name):
+                if not dossier.complete:
+                    yield dossier
+                    return
+        except Timeout:
+            continue  # another process is at work in it
+    run_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder = output / run_id
+    folder.mkdir(parents=True)
+    with _lock(output, run_id):
+        yield Dossier(folder)
+
+
+def list_dossiers(output: Path) -> tuple[Dossier, ...]:
+    """All dossiers below ``output``, newest first."""
+    requests = sorted(output.glob(f"*/{REQUEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return tuple(Dossier(path.parent) for path in requests)
+
+
+def find_dossier(output: Path, run: str) -> Dossier:
+    """The dossier named ``run``: a run id, the beginning of one, or a path.
+
+    Raises:
+        InputError: none, or several.
+    """
+    if (Path(run) / REQUEST).is_file():
+        return Dossier(Path(run))
+    known = [dossier for dossier in list_dossiers(output) if dossier.folder.name.startswith(run)]
+    exact = [dossier for dossier in known if dossier.folder.name == run]
+    if len(exact or known) == 1:
+        return (exact or known)[0]
+    raise InputError.single(
+        f"run {run!r} in {output}",
+        expected="a run id, the beginning of one, or the path of a dossier",
+        found=f"{len(known)} runs whose id begins so",
+        remedy="`lorafirst runs` lists them",
+    )
+
+
+def _lock(output: Path, run_id: str) -> FileLock:
+    folder = output / ".locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{run_id}.lock", timeout=0)

@@ -1,0 +1,66 @@
+"""Where a run takes place: versions, machine, and the digest of lorafirst's own code."""
+
+import hashlib
+import importlib.util
+import os
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from data_contracts.records.evidence import Environment
+
+DATA_PACKAGES = ("datasets", "great-expectations", "pandas", "pyarrow", "transformers", "tokenizers")
+TRAINING_PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate", "numpy")
+SCORING_PACKAGES = (*TRAINING_PACKAGES, "scikit-learn", "rouge-score", "sacrebleu", "rapidfuzz")
+_ALL = ("lorafirst", "prefect", "scipy", *DATA_PACKAGES, *SCORING_PACKAGES)
+
+
+def capture_environment() -> Environment:
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        processor_count=os.cpu_count() or 1,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        packages=package_versions(_ALL),
+        code=code_digest("data_contracts", "tasks", "flows"),
+    )
+
+
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Installed version by name; ``absent`` for what is not installed."""
+    return {name: _version(name) for name in sorted(set(names))}
+
+
+@cache
+def code_digest(*packages: str) -> str:
+    """Digest of the Python sources below the given packages of ours, such as ``tasks.training``."""
+    running = hashlib.sha256()
+    for package in sorted(packages):
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise ModuleNotFoundError(f"no package {package} to take a code digest of")
+        folder = Path(next(iter(spec.submodule_search_locations)))
+        for path in sorted(folder.rglob("*.py")):
+            running.update(f"{package}/{path.relative_to(folder).as_posix()}\0".encode())
+            running.update(hashlib.sha256(path.read_bytes()).digest())
+    return "sha256:" + running.hexdigest()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,57 @@
+"""Per-example scores as parquet: one row per example, a column per metric, and the answer."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCORES_FILE = "scores.parquet"
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """One metric of one scoring, with the rows it belongs to."""
+
+    row_ids: tuple[str, ...]
+    values: NDArray[np.float64]  # (rows,)
+
+
+def write_scores(
+    folder: Path,
+    *,
+    row_ids: Sequence[str],
+    scores: Mapping[str, NDArray[np.float64]],
+    answers: Sequence[str],
+    references: Sequence[str],
+) -> Path:
+    """Writes ``folder/scores.parquet`` and returns its path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "row_id": pa.array(row_ids, pa.string()),
+            **{name: pa.array(values, pa.float64()) for name, values in scores.items()},
+            "answer": pa.array(answers, pa.string()),
+            "reference": pa.array(references, pa.string()),
+        }
+    )
+    path = folder / SCORES_FILE
+    temporary = folder / f".{SCORES_FILE}"
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+    return path
+
+
+def read_scores(folder: Path, metric: str) -> ScoreColumn:
+    """The column ``metric`` of ``folder/scores.parquet``."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / SCORES_FILE, columns=["row_id", metric])
+    return ScoreColumn(
+        row_ids=tuple(table["row_id"].to_pylist()),
+        values=np.asarray(table[metric].to_numpy(), dtype=np.float64),
+    )

@@ -1,0 +1,95 @@
+"""What people see of a run in Prefect's UI: the decision table, learning curves, the outcome.
+
+These are views. The dossier is the record, and each artifact says where in it to look.
+"""
+
+import base64
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_contracts.records.decision import Decision, RunReport, Verdict
+from data_contracts.records.evidence import CurvePoint
+from tasks.stages.curves import CURVE_PICTURE
+from tasks.stages.watching import artifact_key
+
+_log = logging.getLogger(__name__)
+
+_MARK = {Verdict.PASS: "✅ pass", Verdict.FAIL: "❌ fail", Verdict.INCONCLUSIVE: "❔ inconclusive"}
+
+
+def show_decision(decision: Decision) -> None:
+    """One gate's rules as a markdown artifact of the current task."""
+    _show(artifact_key("gate", decision.gate.value), decision_markdown(decision), decision.sentence)
+
+
+def show_curve(rung: str, curve: Sequence[CurvePoint], stored: Path) -> None:
+    """The learning curve as a markdown artifact: the picture, and the figures under it."""
+    picture = base64.b64encode((stored / CURVE_PICTURE).read_bytes()).decode("ascii")
+    lines = [
+        f"# Learning curve of {rung}",
+        f"![loss over steps](data:image/svg+xml;base64,{picture})",
+        "| step | loss on train | loss on tune | learning rate |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for point in curve:
+        train = "" if point.train_loss is None else f"{point.train_loss:.4f}"
+        lines.append(f"| {point.step} | {train} | {point.tune_loss:.4f} | {point.learning_rate:.2e} |")
+    _show(artifact_key("curve", rung), "\n".join(lines), f"Learning curve of {rung}")
+
+
+def show_report(report: RunReport) -> None:
+    """The whole run as a markdown artifact of the flow run."""
+    _show(artifact_key("decisions"), report_markdown(report), f"{report.outcome.value}: {report.sentence}")
+
+
+def decision_markdown(decision: Decision) -> str:
+    lines = [
+        f"# {decision.gate.value}: {_MARK[decision.verdict]}",
+        decision.sentence,
+        "",
+        "| rule | observed | threshold | verdict |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {rule.name} | {rule.observed} | {rule.threshold} | {_MARK[rule.verdict]} |"
+        for rule in decision.rules
+    ]
+    lines += ["", *(f"- {rule.sentence}" for rule in decision.rules)]
+    return "\n".join(lines)
+
+
+def report_markdown(report: RunReport) -> str:
+    lines = [
+        f"# {report.outcome.value}",
+        report.sentence,
+        "",
+        "| gate | verdict | why |",
+        "| --- | --- | --- |",
+    ]
+    lines += [
+        f"| {decision.gate.value} | {_MARK[decision.verdict]} | {decision.sentence} |"
+        for decision in report.decisions
+    ]
+    lines += ["", f"Dossier: `{report.dossier}`", ""]
+    return "\n".join(lines) + "\n\n".join(decision_markdown(decision) for decision in report.decisions)
+
+
+def _show(key: str, markdown: str, description: str) -> None:
+    from prefect.artifacts import create_markdown_artifact
+
+    _unless_unreachable(
+        lambda: create_markdown_artifact(markdown=markdown, key=key, description=description)
+    )
+
+
+def _unless_unreachable(create: Callable[[], object]) -> None:
+    """A view that cannot be shown is logged; it never costs the run."""
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return
+    try:
+        create()
+    except Exception as error:
+        _log.warning("an artifact could not be shown in the UI: %s", error)

@@ -1,0 +1,26 @@
+"""What every stage of one run shares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts.records.settings import RunSettings
+from tasks.evidence.dossier import Dossier
+from tasks.evidence.store import StageStore
+
+STORE_FOLDER = ".store"
+"""Below the output folder; finished stages, shared by all runs there."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run: what was asked, and where things go."""
+
+    run_id: str
+    settings: RunSettings
+    dossier: Dossier
+    cache: Path
+    """Where converted base models are kept."""
+
+    @property
+    def store(self) -> StageStore:
+        return StageStore(self.settings.output / STORE_FOLDER)

@@ -1,0 +1,70 @@
+"""What a piece of work takes: wall time, processor time of all threads, and peak memory."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_contracts.records.evidence import Cost
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+class Measurement:
+    """Filled when the ``with`` block of ``measured`` ends."""
+
+    cost: Cost
+    peak_so_far_bytes: int = 0
+    """Highest peak seen inside the block before an inner measurement reset it."""
+
+
+_open: list[Measurement] = []
+"""Blocks being measured, outermost first; a run measures one thing inside another in one thread."""
+
+
+@contextmanager
+def measured() -> Iterator[Measurement]:
+    """Measures the block. Peak memory is the process's resident peak, reset at entry on Linux.
+
+    Blocks may be nested: an outer one keeps what an inner one resets.
+    """
+    measurement = Measurement()
+    _note_peak()
+    _reset_peak()
+    _open.append(measurement)
+    wall, processor = time.monotonic(), time.process_time()
+    try:
+        yield measurement
+    finally:
+        _note_peak()
+        _open.remove(measurement)
+        measurement.cost = Cost(
+            seconds=round(time.monotonic() - wall, 3),
+            cpu_seconds=round(time.process_time() - processor, 3),
+            peak_memory_bytes=measurement.peak_so_far_bytes,
+        )
+
+
+def _note_peak() -> None:
+    peak = _peak_bytes()
+    for measurement in _open:
+        measurement.peak_so_far_bytes = max(measurement.peak_so_far_bytes, peak)
+
+
+def _reset_peak() -> None:
+    try:
+        _CLEAR.write_text("5", encoding="ascii")
+    except OSError:
+        pass  # elsewhere the peak is that of the process so far, which is never too small
+
+
+def _peak_bytes() -> int:
+    try:
+        for line in _STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,202 @@
+"""The stages that train: the baseline's probe, the pilot, and full fine-tuning with its permit."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.records.base import FolderRecord
+from data_contracts.records.evidence import BaselineEvidence, BaseModelRecord, Rung, TrainingEvidence
+from data_contracts.records.metrics import Task
+from data_contracts.records.permit import Permit
+from data_contracts.records.snapshot import Snapshot, Split
+from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
+from tasks.evidence.files import write_atomically
+from tasks.evidence.dossier import PERMIT
+from tasks.evidence.store import StageKey, Stored
+from tasks.stages.artifacts import show_curve
+from tasks.stages.context import RunContext
+from tasks.stages.curves import write_curve
+from tasks.stages.measure import measured
+from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.watching import StageProgress, listener
+from tasks.training.baseline import fit_probe
+from tasks.training.fit import fit
+from tasks.training.rungs import FullRung, PilotRung
+
+ARTIFACT = {Rung.BASELINE: "probe", Rung.LORA: "adapter", Rung.QLORA: "adapter", Rung.FULL: "model"}
+"""Folder inside the stage that holds what would be served."""
+
+
+@task(name="baseline", cache_policy=NO_CACHE)
+def train_baseline(
+    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot]
+) -> Stored[BaselineEvidence] | None:
+    """A classifier's linear probe; an instruction model is its own baseline, and nothing is trained."""
+    if snapshot.record.task is not Task.CLASSIFICATION:
+        return None
+    key = StageKey(
+        stage="baseline",
+        inputs={"base": base.identity(), "snapshot": snapshot.record.digest()},
+        code=code_digest("data_contracts", "tasks.training"),
+        packages=package_versions((*TRAINING_PACKAGES, "scikit-learn")),
+    )
+
+    def build(folder: Path) -> BaselineEvidence:
+        with measured() as fitting:
+            fitted = fit_probe(
+                base=Path(base.folder),
+                train=encoded(context, base, snapshot, Split.TRAIN),
+                tune=encoded(context, base, snapshot, Split.TUNE),
+                artifact=folder / ARTIFACT[Rung.BASELINE],
+                progress=StageProgress("baseline"),
+            )
+        return BaselineEvidence(
+            base_model=base.identity(),
+            snapshot=snapshot.record.digest(),
+            inverse_regularisation=fitted.inverse_regularisation,
+            tune_accuracy=fitted.tune_accuracy,
+            rows_seen=fitted.rows_seen,
+            artifact=FolderRecord.of(folder / ARTIFACT[Rung.BASELINE]),
+            cost=fitting.cost,
+        )
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, BaselineEvidence, build)
+    context.dossier.add_stage("baseline", stored.folder)
+    line = f"linear probe on the frozen base, accuracy {stored.record.tune_accuracy:.3f} on tune"
+    listener().stage_ended("baseline", line, measurement.cost, stored.reused)
+    return stored
+
+
+@task(name="pilot", cache_policy=NO_CACHE)
+def train_pilot(
+    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot]
+) -> Stored[TrainingEvidence]:
+    """The parameter-efficient pilot."""
+    settings = context.settings
+    return _train(
+        context,
+        base,
+        snapshot,
+        rung=PilotRung(settings.pilot),
+        learning_rate=settings.pilot.learning_rate,
+        folder_name=pilot_folder(context),
+    )
+
+
+@task(name="full", cache_policy=NO_CACHE)
+def train_full(
+    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], permit: Permit
+) -> Stored[TrainingEvidence]:
+    """Full fine-tuning, which the escalation gate's permit must cover.
+
+    Raises:
+        PermitRefusedError: before anything is read, also where a stored result could be reused.
+    """
+    rung = FullRung(
+        permit=permit,
+        run_id=context.run_id,
+        snapshot=snapshot.record.digest(),
+        base_model=base.identity(),
+        policy=context.settings.policy.digest(),
+    )
+    return _train(
+        context,
+        base,
+        snapshot,
+        rung=rung,
+        learning_rate=context.settings.full.learning_rate,
+        folder_name="full",
+    )
+
+
+def pilot_folder(context: RunContext) -> str:
+    """The pilot's folder in the dossier, such as ``pilot-1-lora-r16``."""
+    pilot = context.settings.pilot
+    return f"pilot-1-{pilot.method.value}-r{pilot.rank}"
+
+
+def _train(
+    context: RunContext,
+    base: BaseModelRecord,
+    snapshot: Stored[Snapshot],
+    *,
+    rung: PilotRung | FullRung,
+    learning_rate: float,
+    folder_name: str,
+) -> Stored[TrainingEvidence]:
+    settings = context.settings
+    name = rung.rung.value
+    pilot = rung.settings if isinstance(rung, PilotRung) else None
+    permit = rung.permit if isinstance(rung, FullRung) else None
+    key = StageKey(
+        stage=f"train-{name}",
+        inputs={
+            "base": base.identity(),
+            "snapshot": snapshot.record.digest(),
+            "max_tokens": settings.model.max_tokens,
+            "training": settings.training.model_dump(mode="json"),
+            "pilot": pilot.model_dump(mode="json") if pilot else None,
+            "learning_rate": learning_rate,
+            "seed": settings.seed,
+            # A model trained under another policy was allowed by another question.
+            "policy": settings.policy.digest() if permit else None,
+        },
+        code=code_digest("data_contracts", "tasks.training", "tasks.data"),
+        packages=package_versions(TRAINING_PACKAGES),
+    )
+
+    def build(folder: Path) -> TrainingEvidence:
+        train = encoded(context, base, snapshot, Split.TRAIN)
+        with measured() as training:
+            fitted = fit(
+                base=Path(base.folder),
+                base_name=base.source,
+                head=head_of(snapshot.record),
+                rung=rung,
+                train=train,
+                tune=encoded(context, base, snapshot, Split.TUNE),
+                tokenizer=tokenizer_of(base),
+                training=settings.training,
+                learning_rate=learning_rate,
+                seed=settings.seed,
+                artifact=folder / ARTIFACT[rung.rung],
+                progress=StageProgress(name),
+            )
+        if permit is not None:
+            write_atomically(folder / PERMIT, permit.canonical_json())
+        write_curve(folder, fitted.curve, title=f"{settings.name}: {name}")
+        return TrainingEvidence(
+            rung=rung.rung,
+            base_model=base.identity(),
+            snapshot=snapshot.record.digest(),
+            training=settings.training,
+            pilot=pilot,
+            learning_rate=learning_rate,
+            seed=settings.seed,
+            steps=fitted.steps,
+            rows_seen=fitted.rows_seen,
+            supervised_tokens=fitted.supervised_tokens,
+            truncated_rows=sum(train["truncated"]),
+            trainable_parameters=fitted.trainable_parameters,
+            total_parameters=fitted.total_parameters,
+            adapted_modules=fitted.adapted_modules,
+            curve=fitted.curve,
+            artifact=FolderRecord.of(folder / ARTIFACT[rung.rung]),
+            permit=permit.digest() if permit else None,
+            cost=training.cost,
+        )
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, TrainingEvidence, build)
+    context.dossier.add_stage(folder_name, stored.folder)
+    show_curve(name, stored.record.curve, stored.folder)
+    evidence = stored.record
+    line = (
+        f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
+        f"{evidence.total_parameters:,} parameters trained, loss on tune "
+        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}"
+    )
+    listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)
+    return stored

