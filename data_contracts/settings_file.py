@@ -17,7 +17,6 @@ from data_contracts.errors import InputError, Problem
 from data_contracts.records.settings import RunSettings
 
 
-
 def load_settings(path: Path) -> RunSettings:
     """The settings in ``path``, whole and valid, with absolute paths.
 
@@ -61,7 +60,10 @@ def _resolved(source: str, folder: Path) -> str:
         return source
     path = folder / source
     looks_like_path = source.startswith((".", "/")) or Path(source).suffix in {
-        ".jsonl", ".csv", ".parquet", ".gguf",
+        ".jsonl",
+        ".csv",
+        ".parquet",
+        ".gguf",
     }
     return str(path) if looks_like_path or path.exists() or glob.glob(str(path)) else source
 

@@ -38,7 +38,8 @@ class Requirement(StrEnum):
 
 * `lorafirst run nightly.yaml --output /srv/runs --json --require accepted`
 
-Exit codes: 0 the run ended in an outcome, 1 a fault, 2 unusable input, 3 the data was rejected, 4 `--require` unmet."""
+Exit codes: 0 the run ended in an outcome, 1 a fault, 2 unusable input, 3 the data was rejected,
+4 `--require` unmet."""
 )
 def run(
     config: Annotated[Path, typer.Argument(help="The settings, one YAML file; see `lorafirst schema`.")],

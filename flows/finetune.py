@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from getpass import getuser
 
 from prefect import flow
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Decision, RunReport, Verdict

@@ -6,7 +6,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -86,17 +93,23 @@ def print_report(report: RunReport) -> None:
     if report.accepted_artifact:
         console.print(f"model    {report.dossier}/{report.accepted_artifact}", soft_wrap=True)
     console.print(f"dossier  {report.dossier}", soft_wrap=True)
-    console.print(f"[dim]{report.seconds:,.0f} s, peak memory {report.peak_memory_bytes / 2**30:.1f} GiB[/dim]")
+    console.print(
+        f"[dim]{report.seconds:,.0f} s, peak memory {report.peak_memory_bytes / 2**30:.1f} GiB[/dim]"
+    )
 
 
 def print_view(view: RunView) -> None:
     console = Console()
-    console.print(f"[bold]{view.run_id}[/bold]  asked by {view.requested_by} at {view.requested_at:%Y-%m-%d %H:%M} UTC")
+    console.print(
+        f"[bold]{view.run_id}[/bold]  asked by {view.requested_by} at {view.requested_at:%Y-%m-%d %H:%M} UTC"
+    )
     for line in view.stages:
         console.print(f"  {line}", highlight=False)
     if view.report is None:
         _print_decisions(console, view.decisions)
-        console.print("\n[yellow]not ended[/]  Start it again with the same command; it goes on where it was.")
+        console.print(
+            "\n[yellow]not ended[/]  Start it again with the same command; it goes on where it was."
+        )
         return
     print_report(view.report.model_copy(update={"dossier": view.dossier}))
 
@@ -142,7 +155,11 @@ def _worth_showing(decision: Decision):  # type: ignore[no-untyped-def]
 def _print_broken_rules(console: Console, rules: Sequence[ContractRule]) -> None:
     for rule in rules:
         places = "; ".join(rule.examples) or "the whole data set"
-        more = f" and {rule.broken_rows - len(rule.examples):,} more" if rule.broken_rows > len(rule.examples) else ""
+        more = (
+            f" and {rule.broken_rows - len(rule.examples):,} more"
+            if rule.broken_rows > len(rule.examples)
+            else ""
+        )
         console.print(f"\n[red]✗ {rule.name}[/red]  {places}{more}", highlight=False)
         console.print(f"    expected: {rule.expected}", highlight=False)
         console.print(f"    found:    {rule.observed}", highlight=False)

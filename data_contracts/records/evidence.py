@@ -18,7 +18,7 @@ class Rung(StrEnum):
 
 
 class Cost(Record):
-    """What a stage took. Peak memory is of the process, reset when the stage began where the system allows."""
+    """What a stage took. Peak memory is the process's, reset at the stage's start where the system allows."""
 
     seconds: float
     cpu_seconds: float

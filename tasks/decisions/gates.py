@@ -53,9 +53,7 @@ def decide_contract(evidence: ContractEvidence, *, policy: Policy, run_id: str) 
     )
 
 
-def decide_quality(
-    pilot: ScoredSplit, baseline: ScoredSplit, *, policy: Policy, run_id: str
-) -> Decision:
+def decide_quality(pilot: ScoredSplit, baseline: ScoredSplit, *, policy: Policy, run_id: str) -> Decision:
     """Is the pilot good enough, and better than what was there before?"""
     rules = (level_rule(pilot, policy), _gain_rule(UPLIFT, pilot, baseline, policy.minimum_uplift, policy))
     verdict = _all_of(rules)
@@ -68,7 +66,9 @@ def decide_quality(
         gate=Gate.QUALITY,
         verdict=verdict,
         rules=rules,
-        sentence=f"{_capital(pilot.name)} {word}, by {_metric(policy).name}. One seed: its spread is unmeasured.",
+        sentence=(
+            f"{_capital(pilot.name)} {word}, by {_metric(policy).name}. One seed: its spread is unmeasured."
+        ),
         run_id=run_id,
         policy=policy.digest(),
         evidence=(pilot.evidence, baseline.evidence),

@@ -49,7 +49,7 @@ def conclude(decisions: Sequence[Decision]) -> Ending:
         )
     return _end(
         Outcome.FULL_UNJUSTIFIED,
-        "Full fine-tuning did not bring what was needed. Look at the data or the target before spending more.",
+        "Full fine-tuning did not bring what was needed. Look at the data or the target first.",
     )
 
 

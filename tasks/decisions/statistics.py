@@ -112,9 +112,7 @@ def _bootstrap(scores: Scores, alpha: float) -> Interval:
     if quantiles is None:
         quantiles, method = (alpha, 1.0 - alpha), "bootstrap-percentile"
     lower, upper = np.quantile(means, quantiles)
-    return Interval(
-        mean=mean, lower=float(lower), upper=float(upper), alpha=alpha, rows=rows, method=method
-    )
+    return Interval(mean=mean, lower=float(lower), upper=float(upper), alpha=alpha, rows=rows, method=method)
 
 
 def _resampled_means(scores: Scores) -> Scores:
@@ -137,9 +135,7 @@ def _resampled_means(scores: Scores) -> Scores:
     return np.concatenate(means)
 
 
-def _bca_quantiles(
-    scores: Scores, means: Scores, mean: float, alpha: float
-) -> tuple[float, float] | None:
+def _bca_quantiles(scores: Scores, means: Scores, mean: float, alpha: float) -> tuple[float, float] | None:
     """The two quantile levels of Efron (1987), equation 6.8; ``None`` where they are undefined.
 
     The acceleration of a mean is its skewness / (6 sqrt(n)), which the jackknife reduces to.

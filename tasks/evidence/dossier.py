@@ -64,9 +64,7 @@ class Dossier:
         self.write_record(REPORT, report)
         content = FolderRecord.of(self.folder)
         files = tuple(file for file in content.files if file.path != MANIFEST)
-        write_atomically(
-            self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json()
-        )
+        write_atomically(self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json())
         flush_folder(self.folder)
 
     @property

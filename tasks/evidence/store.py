@@ -65,9 +65,7 @@ class StageStore:
 
     root: Path
 
-    def reuse_or_build(
-        self, key: StageKey, record_type: type[R], build: Callable[[Path], R]
-    ) -> Stored[R]:
+    def reuse_or_build(self, key: StageKey, record_type: type[R], build: Callable[[Path], R]) -> Stored[R]:
         """The stored stage under ``key``, or what ``build`` makes of an empty folder.
 
         A second process asking for the same key waits for the first and reuses its result. If

@@ -78,9 +78,7 @@ def report_markdown(report: RunReport) -> str:
 def _show(key: str, markdown: str, description: str) -> None:
     from prefect.artifacts import create_markdown_artifact
 
-    _unless_unreachable(
-        lambda: create_markdown_artifact(markdown=markdown, key=key, description=description)
-    )
+    _unless_unreachable(lambda: create_markdown_artifact(markdown=markdown, key=key, description=description))
 
 
 def _unless_unreachable(create: Callable[[], object]) -> None:

@@ -34,10 +34,10 @@ def draw_curve(curve: Sequence[CurvePoint], *, title: str) -> bytes:
         figure = Figure(figsize=(6.4, 3.2), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
-        trained = [point for point in curve if point.train_loss is not None]
+        trained = [(point.step, point.train_loss) for point in curve if point.train_loss is not None]
         axes.plot(
-            [point.step for point in trained],
-            [point.train_loss for point in trained],
+            [step for step, _ in trained],
+            [loss for _, loss in trained],
             color="#9aa0a6",
             marker=".",
             label="train",

@@ -39,9 +39,7 @@ def find_base_model(context: RunContext) -> BaseModelRecord:
 def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvidence]:
     """The data held against its contract; accepted and rejected rows are stored."""
     settings = context.settings
-    contract = load_contract(
-        Path(settings.data.contract) if settings.data.contract else None, settings.task
-    )
+    contract = load_contract(Path(settings.data.contract) if settings.data.contract else None, settings.task)
     # A hub's data is known only once it is here; local files are known by their digests.
     hub_rows = read_rows(settings.data, settings.task) if is_hub_id(settings.data.source) else None
     key = StageKey(

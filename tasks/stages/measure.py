@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_contracts.records.evidence import Cost
@@ -54,10 +54,9 @@ def _note_peak() -> None:
 
 
 def _reset_peak() -> None:
-    try:
+    # Elsewhere the peak is that of the process so far, which is never too small.
+    with suppress(OSError):
         _CLEAR.write_text("5", encoding="ascii")
-    except OSError:
-        pass  # elsewhere the peak is that of the process so far, which is never too small
 
 
 def _peak_bytes() -> int:

@@ -19,9 +19,7 @@ def tokenizer_of(base: BaseModelRecord) -> Any:
     return load_tokenizer(Path(base.folder))
 
 
-def encoded(
-    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], split: Split
-) -> Any:
+def encoded(context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], split: Split) -> Any:
     """One split as a ``datasets.Dataset`` of token ids; see ``tasks.data.tokenization.encode_split``."""
     record = snapshot.record
     return encode_split(

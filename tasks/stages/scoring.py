@@ -92,9 +92,7 @@ def score_artifact(
             split=Split.GATE,
             rows=len(table.row_ids),
             metrics=table.summary(),
-            scores=FileRecord(
-                path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size
-            ),
+            scores=FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size),
             method=_METHODS[rung, snapshot.record.task],
             cost=scoring.cost,
         )

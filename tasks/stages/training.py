@@ -10,9 +10,9 @@ from data_contracts.records.evidence import BaselineEvidence, BaseModelRecord, R
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
 from data_contracts.records.snapshot import Snapshot, Split
+from tasks.evidence.dossier import PERMIT
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.files import write_atomically
-from tasks.evidence.dossier import PERMIT
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.artifacts import show_curve
 from tasks.stages.context import RunContext

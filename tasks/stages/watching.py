@@ -41,11 +41,12 @@ class _Nobody:
     def decided(self, decision: Decision) -> None: ...
 
 
-_listener: ContextVar[RunListener] = ContextVar("lorafirst_listener", default=_Nobody())
+_NOBODY = _Nobody()
+_listener: ContextVar[RunListener | None] = ContextVar("lorafirst_listener", default=None)
 
 
 def listener() -> RunListener:
-    return _listener.get()
+    return _listener.get() or _NOBODY
 
 
 @contextmanager

@@ -42,9 +42,7 @@ def resolve_base_model(source: str, cache: Path) -> BaseModelRecord:
                 found=f"the file {path.name}",
                 remedy="name the folder that holds the model",
             )
-        converted_from = FileRecord(
-            path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size
-        )
+        converted_from = FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)
         path = _convert_gguf(path, cache / "models" / converted_from.sha256[7:23])
     _require_safetensors(path, source)
     return _describe(source, path, converted_from)
@@ -122,9 +120,7 @@ def _download(source: str) -> Path:
 
     name, _, revision = source.partition("@")
     try:
-        return Path(
-            snapshot_download(name, revision=revision or None, allow_patterns=list(_WEIGHT_FILES))
-        )
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(_WEIGHT_FILES)))
     except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise InputError.single(
             f"model.source {source}",

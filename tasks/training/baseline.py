@@ -72,9 +72,7 @@ def fit_probe(
         },
         artifact / PROBE_FILE,
     )
-    return FittedProbe(
-        inverse_regularisation=strength, tune_accuracy=accuracy, rows_seen=len(train_labels)
-    )
+    return FittedProbe(inverse_regularisation=strength, tune_accuracy=accuracy, rows_seen=len(train_labels))
 
 
 def probe_log_probabilities(

@@ -1,4 +1,6 @@
-"""Training one rung with transformers' Trainer: our part is what it may train, when it must stop, and what it says.
+"""Training one rung with transformers' Trainer.
+
+Our part is what it may train, in which order rows come, when it must stop, and what it reports.
 
 Float32 throughout, on one process. Checkpoints inside a stage, early stopping and several processes
 are not covered here.

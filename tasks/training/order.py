@@ -30,7 +30,7 @@ def training_order(lengths: Sequence[int], *, steps: int, batch_size: int, seed:
             pool = shuffled[start : start + batch_size * _POOL_BATCHES]
             pool = pool[np.argsort(sizes[pool], kind="stable")]
             batches += [pool[at : at + batch_size] for at in range(0, pool.size, batch_size)]
-        random.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is shuffled in place
+        random.shuffle(batches)
         order += np.concatenate(batches).tolist()
         epoch += 1
     return order[:wanted]

@@ -210,8 +210,7 @@ def text_scores(answers: Sequence[str], references: Sequence[str]) -> dict[str, 
     columns: dict[str, list[float]] = {
         "exact_match": [float(answer == reference) for answer, reference in words],
         "word_error_rate": [
-            Levenshtein.distance(answer, reference) / max(1, len(reference))
-            for answer, reference in words
+            Levenshtein.distance(answer, reference) / max(1, len(reference)) for answer, reference in words
         ],
         "rouge_l": [rouge.score(reference, answer)["rougeL"].fmeasure for answer, reference in pairs],
         "chrf": [chrf.sentence_score(answer, [reference]).score for answer, reference in pairs],
