@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from data_contracts.records.decision import Decision, Outcome, RunReport, Verdict
+from data_contracts.records.decision import Decision, Gate, Outcome, RunReport, Verdict
 from data_contracts.records.evidence import Cost
 from data_contracts.records.snapshot import ContractRule
 from tasks.audit.overview import RunEntry, RunView, broken_rules
@@ -64,7 +64,9 @@ class TerminalListener:
 
     def stage_ended(self, stage: str, line: str, cost: Cost | None, reused: bool) -> None:
         took = "reused" if reused else f"{cost.seconds:,.1f} s" if cost else ""
-        self._console.print(Text.assemble(("✓ ", "green"), f"{stage:<15} {line}  ", (took, "dim")))
+        self._console.print(
+            Text.assemble(("✓ ", "green"), f"{stage:<15} {line}  ", (took, "dim")), soft_wrap=True
+        )
         self._working("")
 
     def decided(self, decision: Decision) -> None:
@@ -75,7 +77,8 @@ class TerminalListener:
                 f"{'gate ' + decision.gate.value:<15} ",
                 (decision.verdict.value, f"bold {style}"),
                 f"  {decision.sentence}",
-            )
+            ),
+            soft_wrap=True,
         )
         self._working("")
 
@@ -133,7 +136,13 @@ def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
     for column in ("gate", "rule", "observed", "threshold", "verdict"):
         table.add_column(column, overflow="fold")
     for decision in decisions:
-        for index, rule in enumerate(_worth_showing(decision)):
+        if decision.gate is Gate.CONTRACT and decision.verdict is Verdict.PASS:
+            # A contract has many rules; once all hold they are one line here and all in `--json`.
+            held = f"{len(decision.rules)} rules"
+            table.add_row("contract", held, decision.sentence, "all hold", Text("✓ pass", style="green"))
+            table.add_section()
+            continue
+        for index, rule in enumerate(decision.rules):
             style = _STYLES[rule.verdict]
             table.add_row(
                 decision.gate.value if index == 0 else "",
@@ -145,11 +154,6 @@ def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
         table.add_section()
     console.print()
     console.print(table)
-
-
-def _worth_showing(decision: Decision):  # type: ignore[no-untyped-def]
-    """All rules; of a passed contract, which has many, only a summary stands in the table."""
-    return decision.rules
 
 
 def _print_broken_rules(console: Console, rules: Sequence[ContractRule]) -> None:

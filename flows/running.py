@@ -2,10 +2,12 @@
 
 import logging
 import warnings
+from contextlib import ExitStack
 from typing import cast
 
 from data_contracts.records.decision import RunReport
 from data_contracts.records.settings import RunSettings
+from flows.local_api import start_unless_configured
 
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
@@ -14,11 +16,11 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
     Raises:
         LorafirstError: what the flow raised.
     """
-    from contextlib import ExitStack
-
-    from tasks.stages.watching import listening
-
     with ExitStack() as stack:
+        api = start_unless_configured()
+        # Imported while the API starts in its own process.
+        from tasks.stages.watching import listening
+
         if not quiet:
             from flows.rendering import TerminalListener
 
@@ -26,6 +28,8 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
         _hush()
         from flows.finetune import finetune
 
+        if api is not None:
+            api.wait()
         # Prefect hands out what the returned state carries.
         return cast(RunReport, finetune(settings))
 

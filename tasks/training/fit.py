@@ -22,6 +22,9 @@ from tasks.training.order import training_order
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, Head, PilotRung, adapted_module_names, prepare
 
+_EVALUATION_ROWS = 32
+"""Rows at once when the loss on ``tune`` is taken; no gradients are kept then."""
+
 IGNORED_LABEL = -100
 """What torch's cross entropy skips."""
 
@@ -81,7 +84,7 @@ def fit(
             model=model,
             args=_arguments(scratch, training, learning_rate, total_steps, seed),
             train_dataset=train.select_columns(["input_ids", "labels"]).select(order),
-            eval_dataset=tune.select_columns(["input_ids", "labels"]),
+            eval_dataset=_by_length(tune.select_columns(["input_ids", "labels"])),
             data_collator=_collator(head, tokenizer),
         )
         trainer.remove_callback(PrinterCallback)
@@ -109,6 +112,12 @@ def planned_steps(rows: int, training: TrainingSettings) -> int:
     return min(by_epochs, training.max_steps or by_epochs)
 
 
+def _by_length(rows: Any) -> Any:
+    """Rows of similar length side by side, so that evaluation pads little."""
+    ids = rows["input_ids"]
+    return rows.select(sorted(range(len(ids)), key=lambda index: len(ids[index])))
+
+
 def _arguments(
     scratch: str, training: TrainingSettings, learning_rate: float, total_steps: int, seed: int
 ) -> Any:
@@ -120,7 +129,7 @@ def _arguments(
         output_dir=scratch,
         max_steps=total_steps,
         per_device_train_batch_size=training.rows_in_memory,
-        per_device_eval_batch_size=training.rows_in_memory,
+        per_device_eval_batch_size=_EVALUATION_ROWS,
         gradient_accumulation_steps=training.effective_batch_size // training.rows_in_memory,
         learning_rate=learning_rate,
         lr_scheduler_type="linear",
