@@ -25,7 +25,10 @@ def load_settings(path: Path) -> RunSettings:
     """
     node = _compose(path)
     duplicates = list(_duplicate_keys(node, path))
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(path, error) from error
     if not isinstance(values, dict):
         raise InputError.single(
             str(path),
@@ -90,10 +93,14 @@ def _compose(path: Path) -> yaml.Node | None:
             str(path), expected="a readable text file in UTF-8", found=str(error), remedy="check the file"
         ) from error
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError.single(
-            f"{path}{line}", expected="YAML", found=str(error.problem), remedy="correct the line"
-        ) from error
+        raise _not_yaml(path, error) from error
+
+
+def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> InputError:
+    line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+    return InputError.single(
+        f"{path}{line}", expected="YAML", found=str(error.problem), remedy="correct the line"
+    )
 
 
 def _duplicate_keys(node: yaml.Node | None, path: Path) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """Order and branches of the pipeline, and its command line.
 
-Importing this package switches off the telemetry of every library that has any, before one of them is
-imported. What is set already in the environment is left as it is.
+Importing this package switches off the telemetry and the progress bars of every library that has any,
+before one of them is imported. What is set already in the environment is left as it is.
 """
 
 import os
@@ -13,6 +13,8 @@ _DEFAULTS = {
     "GX_ANALYTICS_ENABLED": "false",
     # Idle threads that spin keep the other cores from the process that has work.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # Libraries' own bars would stand between the lines of the run.
+    "TQDM_DISABLE": "1",
     # Tokenizers fork nothing here, and warn about it otherwise.
     "TOKENIZERS_PARALLELISM": "false",
 }

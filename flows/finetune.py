@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from data_contracts.errors import InputError
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Decision, RunReport, Verdict
 from data_contracts.records.evidence import Rung, RunRequest
@@ -49,8 +50,12 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         if not resumed:
             dossier.write_request(_request(context))
         listener().run_started(context.run_id, resumed)
-        with measured() as measurement:
-            decisions, accepted = _climb(context)
+        try:
+            with measured() as measurement:
+                decisions, accepted = _climb(context)
+        except InputError:
+            dossier.discard_if_undecided()
+            raise
         ending = conclude(decisions)
         report = RunReport(
             run_id=context.run_id,

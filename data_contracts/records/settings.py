@@ -55,7 +55,9 @@ class SplitSettings(Record):
     """Shares of the rows; ``gate`` gets what the other two leave."""
 
     train: Share = 0.7
+    """Share of the rows to train on."""
     tune: Share = 0.1
+    """Share of the rows for learning curves and choices; never trained on, never gated on."""
 
     @property
     def gate(self) -> float:
@@ -116,6 +118,7 @@ class PilotSettings(Record):
     method: PilotMethod = PilotMethod.LORA
     """``qlora`` keeps the frozen base in 4-bit NF4 through bitsandbytes."""
     rank: int = Field(default=16, ge=1, le=1024)
+    """Inner dimension of each adapter."""
     alpha: int = Field(default=32, ge=1)
     """LoRA's scale is alpha / rank."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -131,12 +134,14 @@ class FullSettings(Record):
     """Full fine-tuning, reached only with a permit."""
 
     learning_rate: float = Field(default=1e-4, gt=0.0, le=1.0)
+    """Peak rate; a tenth of the pilot's by default."""
 
 
 class TrainingSettings(Record):
     """What pilot and full share, so that they see the same rows, in the same order, for as many steps."""
 
     epochs: float = Field(default=3.0, gt=0.0)
+    """Passes over the training rows."""
     max_steps: int | None = Field(default=None, ge=1)
     """Ends training earlier than the epochs would."""
     effective_batch_size: int = Field(default=32, ge=1, le=4096)
@@ -146,7 +151,9 @@ class TrainingSettings(Record):
     warmup_share: float = Field(default=0.05, ge=0.0, lt=1.0)
     """Share of the steps over which the learning rate rises; it then falls linearly to zero."""
     weight_decay: float = Field(default=0.0, ge=0.0)
+    """Of AdamW."""
     maximum_gradient_norm: float = Field(default=1.0, gt=0.0)
+    """Longer gradients are scaled down to this norm."""
     curve_points: int = Field(default=8, ge=1, le=200)
     """How often the loss on ``tune`` is taken along the way."""
 
@@ -168,14 +175,18 @@ class GenerationSettings(Record):
     """How answers are generated for scoring. Always greedy, so that a score can be had again."""
 
     max_new_tokens: int = Field(default=64, ge=1, le=8192)
+    """An answer is cut off after so many tokens."""
     batch_size: int = Field(default=64, ge=1, le=4096)
+    """Answers generated at once."""
 
 
 class RunSettings(Record):
     """Everything one run of the pipeline needs to know."""
 
     name: Name
+    """Begins the run's id and its folder."""
     task: Task
+    """``classification`` (text and label) or ``instruction`` (messages, or prompt and completion)."""
     model: ModelSettings
     data: DataSettings
     splits: SplitSettings = SplitSettings()
@@ -185,6 +196,7 @@ class RunSettings(Record):
     training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings = GenerationSettings()
     seed: int = Field(default=17, ge=0, lt=2**32)
+    """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
 

@@ -140,7 +140,10 @@ def _bca_quantiles(scores: Scores, means: Scores, mean: float, alpha: float) -> 
 
     The acceleration of a mean is its skewness / (6 sqrt(n)), which the jackknife reduces to.
     """
-    below = float((means < mean).mean() + 0.5 * (means == mean).mean())
+    # Ties must not hang on rounding, or adding a constant to all scores would move the interval.
+    nearness = 1e-9 * float(np.ptp(scores))
+    tied = np.abs(means - mean) <= nearness
+    below = float(((means < mean) & ~tied).mean() + 0.5 * tied.mean())
     if not 0.0 < below < 1.0:
         return None
     bias = float(stats.norm.ppf(below))

@@ -6,6 +6,7 @@ again goes on in it; a request that has ended gets a new dossier.
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,11 @@ class Dossier:
         files = tuple(file for file in content.files if file.path != MANIFEST)
         write_atomically(self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json())
         flush_folder(self.folder)
+
+    def discard_if_undecided(self) -> None:
+        """Removes a dossier that holds no decision yet: input that cannot be used leaves nothing behind."""
+        if not self.complete and not self.decisions():
+            shutil.rmtree(self.folder)
 
     @property
     def complete(self) -> bool:

@@ -13,6 +13,7 @@ from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
+_GENERATES = re.compile("ForCausalLM|LMHead")
 _WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
@@ -52,9 +53,15 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
     """Returns only if LoRA finds layers to adapt in this model, before a weight is loaded.
 
     Raises:
-        InputError: no linear layers, or names among ``target_modules`` that match none.
+        InputError: the model is not of a kind for this task, has no linear layers, or has none of a name
+            among ``target_modules``.
     """
-    names = linear_layer_names(Path(base.folder), task)
+    if task is Task.INSTRUCTION and not _GENERATES.search(base.architecture):
+        raise _unsuitable(base, task)
+    try:
+        names = linear_layer_names(Path(base.folder), task)
+    except ValueError as error:
+        raise _unsuitable(base, task) from error
     if not names:
         raise InputError.single(
             f"model.source {base.source}",
@@ -72,6 +79,16 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
             found=", ".join(unknown),
             remedy="name layers that this model has",
         )
+
+
+def _unsuitable(base: BaseModelRecord, task: Task) -> InputError:
+    kind = "generates text" if task is Task.INSTRUCTION else "can carry a classification head"
+    return InputError.single(
+        f"model.source {base.source}",
+        expected=f"a model that {kind}, for task {task.value}",
+        found=base.architecture,
+        remedy="choose another model, or another task",
+    )
 
 
 def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:

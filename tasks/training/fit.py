@@ -243,7 +243,8 @@ def _save(model: Any, tokenizer: Any, rung: PilotRung | FullRung, base_name: str
         for settings in model.peft_config.values():
             settings.base_model_name_or_path = base_name
         with quiet_libraries():
-            model.save_pretrained(artifact, safe_serialization=True)
+            # Embeddings are never adapted here; asking peft to find out would make it look on the hub.
+            model.save_pretrained(artifact, safe_serialization=True, save_embedding_layers=False)
         # peft writes a card of its own that names the machine's folders.
         (artifact / "README.md").unlink(missing_ok=True)
     else:

