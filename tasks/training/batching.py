@@ -35,6 +35,10 @@ class PaddedBatch:
     ids: "torch.Tensor"  # (batch, tokens)
     attention: "torch.Tensor"  # (batch, tokens)
 
+    def to(self, device: "torch.device") -> "PaddedBatch":
+        """The same batch where the model is."""
+        return PaddedBatch(ids=self.ids.to(device), attention=self.attention.to(device))
+
 
 def pad_batch(rows: Sequence[Sequence[int]], *, pad: int, left: bool = False) -> PaddedBatch:
     """``left`` puts the padding in front, as generation needs it."""

@@ -15,6 +15,9 @@ from data_contracts.records.permit import Permit
 from data_contracts.records.settings import PilotMethod, PilotSettings
 from tasks.training.quiet import quiet_libraries
 
+_HEADS = ("classifier", "score")
+"""What transformers calls the head of a sequence classifier; peft trains and saves these whole."""
+
 Model = Any  # transformers and peft models share no useful static type
 
 
@@ -109,6 +112,8 @@ def load_base(folder: Path, head: Head, *, quantised: bool = False) -> Model:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
+            # A new head is trained, which four bits cannot be; unset keeps the library's own exceptions.
+            llm_int8_skip_modules=list(_HEADS) if head.task is Task.CLASSIFICATION else None,
         )
     with quiet_libraries():
         if head.task is Task.INSTRUCTION:

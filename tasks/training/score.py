@@ -83,9 +83,11 @@ def _label_log_probabilities(
     done = 0
     with torch.inference_mode():
         for batch in batches_by_length([len(ids) for ids in token_ids]):
-            padded = pad_batch([token_ids[index] for index in batch], pad=tokenizer.pad_token_id or 0)
+            padded = pad_batch([token_ids[index] for index in batch], pad=tokenizer.pad_token_id or 0).to(
+                model.device
+            )
             logits = model(input_ids=padded.ids, attention_mask=padded.attention).logits  # (batch, labels)
-            values = torch.log_softmax(logits.double(), dim=-1).numpy()
+            values = torch.log_softmax(logits.double(), dim=-1).cpu().numpy()
             if results is None:
                 results = np.empty((len(token_ids), values.shape[1]))
             results[batch] = values
@@ -144,8 +146,12 @@ def _completion_losses(
     done = 0
     with torch.inference_mode():
         for batch in batches_by_length([len(ids) for ids in token_ids]):
-            padded = pad_batch([token_ids[index] for index in batch], pad=tokenizer.pad_token_id or 0)
-            targets = pad_batch([labels[index] for index in batch], pad=IGNORED_LABEL).ids[:, 1:]
+            padded = pad_batch([token_ids[index] for index in batch], pad=tokenizer.pad_token_id or 0).to(
+                model.device
+            )
+            targets = (
+                pad_batch([labels[index] for index in batch], pad=IGNORED_LABEL).ids[:, 1:].to(model.device)
+            )
             logits = model(
                 input_ids=padded.ids, attention_mask=padded.attention
             ).logits  # (batch, tokens, vocabulary)
@@ -153,7 +159,7 @@ def _completion_losses(
                 logits[:, :-1].transpose(1, 2), targets, ignore_index=IGNORED_LABEL, reduction="none"
             )  # (batch, tokens - 1)
             supervised = (targets != IGNORED_LABEL).sum(1)
-            losses[batch] = (each.double().sum(1) / supervised).numpy()
+            losses[batch] = (each.double().sum(1) / supervised).cpu().numpy()
             done += len(batch)
             progress(done, len(token_ids), f"loss of {rung.value}")
     return losses
@@ -181,7 +187,7 @@ def _generate(
         for batch in batches:
             padded = pad_batch(
                 [prompts[index] for index in batch], pad=tokenizer.pad_token_id or 0, left=True
-            )
+            ).to(model.device)
             tokens = model.generate(
                 input_ids=padded.ids,
                 attention_mask=padded.attention,

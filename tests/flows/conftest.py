@@ -28,7 +28,7 @@ def api() -> Iterator[str]:
 WriteRun = Callable[..., Path]
 
 
-def small_settings(data: Path, **changes: Any) -> dict[str, Any]:
+def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:
     """A run of seconds: MiniLM on a few hundred questions."""
     settings: dict[str, Any] = {
         "name": "small",

@@ -1,0 +1,1 @@
+"""One command each; results are committed as ratios with the machine's description."""
