@@ -24,11 +24,11 @@ def load_settings(path: Path) -> RunSettings:
         InputError: the file is missing, is not YAML, or is not valid settings; every problem is listed.
     """
     node = _compose(path)
-    duplicates = list(_duplicate_keys(node, path))
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise _not_yaml(path, error) from error
+    duplicates = list(_duplicate_keys(node, path))
     if not isinstance(values, dict):
         raise InputError.single(
             str(path),
@@ -92,14 +92,18 @@ def _compose(path: Path) -> yaml.Node | None:
         raise InputError.single(
             str(path), expected="a readable text file in UTF-8", found=str(error), remedy="check the file"
         ) from error
-    except yaml.MarkedYAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise _not_yaml(path, error) from error
 
 
-def _not_yaml(path: Path, error: yaml.MarkedYAMLError) -> InputError:
-    line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+def _not_yaml(path: Path, error: Exception) -> InputError:
+    mark = getattr(error, "problem_mark", None)
+    found = getattr(error, "problem", None) or str(error).partition("\n")[0] or type(error).__name__
     return InputError.single(
-        f"{path}{line}", expected="YAML", found=str(error.problem), remedy="correct the line"
+        f"{path}, line {mark.line + 1}" if mark else str(path),
+        expected="YAML of plain keys and values",
+        found=str(found),
+        remedy="correct the line" if mark else "correct the file",
     )
 
 

@@ -1,5 +1,6 @@
 """The staged run: contract, baseline, pilot, gate, and full fine-tuning only with a permit."""
 
+import os
 import time
 from datetime import UTC, datetime
 from getpass import getuser
@@ -19,7 +20,7 @@ from tasks.evidence.environment import capture_environment
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
 from tasks.stages.context import RunContext
-from tasks.stages.data import check_data, find_base_model, freeze_data
+from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
 from tasks.stages.gates import (
     contract_gate,
     escalation_gate,
@@ -43,12 +44,18 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     started = time.monotonic()
     output = settings.output.resolve()
     require_writable(output)
+    require_readable(settings)
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
         context = RunContext(dossier.folder.name, settings, dossier, cache_folder())
-        if not resumed:
-            dossier.write_request(_request(context))
+        request = _request(context)
+        if resumed:
+            first = dossier.request()
+            dossier.clear()
+            asked = {"requested_by": first.requested_by, "requested_at": first.requested_at}
+            request = request.model_copy(update=asked)
+        dossier.write_request(request)
         listener().run_started(context.run_id, resumed)
         try:
             with measured() as measurement:
@@ -114,12 +121,19 @@ def settings_digest(settings: RunSettings) -> str:
     return digest_json(settings.model_dump(mode="json"))
 
 
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # a container without a passwd entry
+
+
 def _request(context: RunContext) -> RunRequest:
     return RunRequest(
         run_id=context.run_id,
         settings=context.settings.model_dump(mode="json"),
         settings_digest=settings_digest(context.settings),
-        requested_by=getuser(),
+        requested_by=_user(),
         requested_at=datetime.now(UTC),
         environment=capture_environment(),
     )

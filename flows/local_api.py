@@ -20,6 +20,8 @@ from data_contracts.errors import LorafirstError
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 5.0
+_started: "list[LocalApi]" = []
+"""Kept, because the API stops when its end of the pipe is closed."""
 _EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
 
 
@@ -69,6 +71,12 @@ def start_unless_configured() -> LocalApi | None:
         )
     api = LocalApi(process, port)
     os.environ["PREFECT_API_URL"] = api.url
+    if "prefect.context" in sys.modules:
+        # Imported already, and with it the settings as they were.
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+    _started.append(api)
     return api
 
 
@@ -76,11 +84,24 @@ def _server_is_configured() -> bool:
     if os.environ.get("PREFECT_API_URL"):
         return True
     home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
-    if not (home / "profiles.toml").exists() and not os.environ.get("PREFECT_PROFILE"):
+    # Prefect reads all of these; it is asked only where one of them could speak of a server, because
+    # importing it first costs seconds.
+    profile = (home / "profiles.toml").exists() or "PREFECT_PROFILE" in os.environ
+    if not profile and not any(
+        _mentions_prefect(name) for name in (".env", "prefect.toml", "pyproject.toml")
+    ):
         return False
     from prefect.settings import PREFECT_API_URL
 
     return bool(PREFECT_API_URL.value())
+
+
+def _mentions_prefect(name: str) -> bool:
+    try:
+        content = Path(name).read_text(encoding="utf-8").lower()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return name == "prefect.toml" or "prefect_api_url" in content or "[tool.prefect" in content
 
 
 def _serve(descriptor: int) -> None:

@@ -17,8 +17,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from data_contracts.errors import ArtifactDamagedError
+from data_contracts.records.base import Cost
 from data_contracts.records.decision import Decision, Gate, Outcome, RunReport, Verdict
-from data_contracts.records.evidence import Cost
 from data_contracts.records.snapshot import ContractRule
 from tasks.audit.overview import RunEntry, RunView, broken_rules
 
@@ -90,12 +91,15 @@ def print_report(report: RunReport) -> None:
     console = Console()
     _print_decisions(console, report.decisions)
     if report.outcome is Outcome.DATA_REJECTED:
-        _print_broken_rules(console, broken_rules(Path(report.dossier)))
+        try:
+            _print_broken_rules(console, broken_rules(Path(report.dossier)))
+        except ArtifactDamagedError as error:
+            _say(console, Text(str(error), style="red"))
     style = "green" if report.outcome.accepted else "yellow"
-    console.print(f"\n[bold {style}]{report.outcome.value}[/]  {report.sentence}")
+    _say(console, Text.assemble("\n", (report.outcome.value, f"bold {style}"), f"  {report.sentence}"))
     if report.accepted_artifact:
-        console.print(f"model    {report.dossier}/{report.accepted_artifact}", soft_wrap=True)
-    console.print(f"dossier  {report.dossier}", soft_wrap=True)
+        _say(console, Text(f"model    {report.dossier}/{report.accepted_artifact}"))
+    _say(console, Text(f"dossier  {report.dossier}"))
     console.print(
         f"[dim]{report.seconds:,.0f} s, peak memory {report.peak_memory_bytes / 2**30:.1f} GiB[/dim]"
     )
@@ -107,7 +111,7 @@ def print_view(view: RunView) -> None:
         f"[bold]{view.run_id}[/bold]  asked by {view.requested_by} at {view.requested_at:%Y-%m-%d %H:%M} UTC"
     )
     for line in view.stages:
-        console.print(f"  {line}", highlight=False)
+        _say(console, Text(f"  {line}"))
     if view.report is None:
         _print_decisions(console, view.decisions)
         console.print(
@@ -126,7 +130,11 @@ def print_runs(entries: Sequence[RunEntry], output: Path) -> None:
     for entry in entries:
         outcome = entry.outcome.value if entry.outcome else "not ended"
         table.add_row(
-            entry.run_id, outcome, f"{entry.requested_at:%Y-%m-%d %H:%M}", entry.requested_by, entry.sentence
+            entry.run_id,
+            outcome,
+            f"{entry.requested_at:%Y-%m-%d %H:%M}",
+            Text(entry.requested_by),
+            Text(entry.sentence),
         )
     console.print(table)
 
@@ -139,17 +147,20 @@ def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
         if decision.gate is Gate.CONTRACT and decision.verdict is Verdict.PASS:
             # A contract has many rules; once all hold they are one line here and all in `--json`.
             held = f"{len(decision.rules)} rules"
-            table.add_row("contract", held, decision.sentence, "all hold", Text("✓ pass", style="green"))
+            said = Text(decision.sentence)
+            table.add_row("contract", held, said, "all hold", Text("✓ pass", style="green"))
             table.add_section()
             continue
         for index, rule in enumerate(decision.rules):
             style = _STYLES[rule.verdict]
             table.add_row(
                 decision.gate.value if index == 0 else "",
-                rule.name,
-                rule.observed,
-                rule.threshold,
-                Text(f"{_MARKS[rule.verdict]} {rule.verdict.value}", style=style),
+                Text(rule.name),
+                Text(rule.observed),
+                Text(rule.threshold),
+                Text(f"{_MARKS[rule.verdict]} {rule.verdict.value}", style=style)
+                if rule.decides
+                else Text(f"({rule.verdict.value})", style="dim"),
             )
         table.add_section()
     console.print()
@@ -159,12 +170,14 @@ def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
 def _print_broken_rules(console: Console, rules: Sequence[ContractRule]) -> None:
     for rule in rules:
         places = "; ".join(rule.examples) or "the whole data set"
-        more = (
-            f" and {rule.broken_rows - len(rule.examples):,} more"
-            if rule.broken_rows > len(rule.examples)
-            else ""
-        )
-        console.print(f"\n[red]✗ {rule.name}[/red]  {places}{more}", highlight=False)
-        console.print(f"    expected: {rule.expected}", highlight=False)
-        console.print(f"    found:    {rule.observed}", highlight=False)
-        console.print(f"    to do:    {rule.remedy}", highlight=False)
+        unseen = rule.broken_rows - len(rule.examples)
+        more = f" and {unseen:,} more" if unseen > 0 else ""
+        _say(console, Text.assemble("\n", ("✗ ", "red"), (rule.name, "red"), f"  {places}{more}"))
+        _say(console, Text(f"    expected: {rule.expected}"))
+        _say(console, Text(f"    found:    {rule.observed}"))
+        _say(console, Text(f"    to do:    {rule.remedy}"))
+
+
+def _say(console: Console, text: Text) -> None:
+    """One line as it is: not wrapped, so that paths stay whole, and with nothing in it read as markup."""
+    console.print(text, soft_wrap=True)

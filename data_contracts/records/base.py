@@ -18,7 +18,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 class Record(BaseModel):
     """Base of all records that pass between stages or are written to disk."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     def canonical_json(self) -> bytes:
         """The record as RFC 8785 bytes: equal records give equal bytes."""
@@ -53,6 +53,14 @@ class FileRecord(Record):
     """Relative to the artifact's folder, with forward slashes."""
     sha256: Digest
     size_bytes: int
+
+
+class Cost(Record):
+    """What a stage took. Peak memory is the process's, reset at the stage's start where the system allows."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
 
 
 class FolderRecord(Record):

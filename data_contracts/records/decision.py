@@ -33,7 +33,7 @@ class Interval(Record):
     """Probability with which each bound, taken alone, errs."""
     rows: int
     method: str
-    """``clopper-pearson``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``constant``."""
+    """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``."""
 
     def __str__(self) -> str:
         return f"{self.mean:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
@@ -50,6 +50,8 @@ class RuleResult(Record):
     verdict: Verdict
     sentence: str
     """For a manager."""
+    decides: bool = True
+    """Whether the gate's verdict depends on it; the others are there to be cited."""
 
 
 class Decision(Record):

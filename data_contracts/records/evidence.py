@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from data_contracts.records.base import Digest, FileRecord, FolderRecord, Record
+from data_contracts.records.base import Cost, Digest, FileRecord, FolderRecord, Record
 from data_contracts.records.settings import PilotSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
 
@@ -15,14 +15,6 @@ class Rung(StrEnum):
     LORA = "lora"
     QLORA = "qlora"
     FULL = "full"
-
-
-class Cost(Record):
-    """What a stage took. Peak memory is the process's, reset at the stage's start where the system allows."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_memory_bytes: int
 
 
 class BaseModelRecord(Record):

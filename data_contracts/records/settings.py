@@ -123,7 +123,7 @@ class PilotSettings(Record):
     """LoRA's scale is alpha / rank."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """0: dropout in adapters costs quality in short runs (QLoRA, 2023, section 4)."""
-    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Names of the layers to adapt. All linear layers by default: attention alone loses to them at any
     rank (LoRA Without Regret, 2025)."""
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)

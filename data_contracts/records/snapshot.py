@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from data_contracts.records.base import Digest, FileRecord, Record
+from data_contracts.records.base import Cost, Digest, FileRecord, Record
 from data_contracts.records.metrics import Task
 
 
@@ -65,6 +65,8 @@ class ContractEvidence(Record):
     rules: tuple[ContractRule, ...]
     labels: tuple[str, ...]
     """Sorted; empty for an instruction task."""
+    cost: Cost | None = None
+    """Filled in by the stage that measured it."""
 
 
 class SplitRecord(Record):

@@ -1,11 +1,12 @@
 """What a run was and how it ended, read from its dossier."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
@@ -39,7 +40,7 @@ class RunView(Record):
 
 
 def list_runs(output: Path) -> tuple[RunEntry, ...]:
-    """Newest first."""
+    """Newest first; a dossier that cannot be read is listed as damaged and hides no other."""
     return tuple(_entry(dossier) for dossier in list_dossiers(output))
 
 
@@ -60,14 +61,27 @@ def read_run(output: Path, run: str) -> RunView:
 
 def broken_rules(dossier: Path) -> tuple[ContractRule, ...]:
     """The blocking rules that the data of this run broke."""
-    evidence = ContractEvidence.model_validate_json((dossier / "contract" / RECORD_FILE).read_bytes())
+    path = dossier / "contract" / RECORD_FILE
+    try:
+        evidence = ContractEvidence.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactDamagedError(f"{path} cannot be read as contract evidence: {error}") from error
     return tuple(
         rule for rule in evidence.rules if not rule.passed and rule.severity is RuleSeverity.BLOCKING
     )
 
 
 def _entry(dossier: Dossier) -> RunEntry:
-    request, report = dossier.request(), dossier.report()
+    try:
+        request, report = dossier.request(), dossier.report()
+    except ArtifactDamagedError:
+        return RunEntry(
+            run_id=dossier.folder.name,
+            outcome=None,
+            sentence="Damaged: it cannot be read.",
+            requested_by="unknown",
+            requested_at=datetime.fromtimestamp(dossier.folder.stat().st_mtime, UTC),
+        )
     return RunEntry(
         run_id=request.run_id,
         outcome=report.outcome if report else None,

@@ -1,5 +1,6 @@
 """Conversations as token ids, with only the assistant's turns supervised."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 Turns = list[dict[str, str]]
 
+_MARK = re.compile(r"\{%-?\s*generation\b")
+
 
 @dataclass(frozen=True)
 class ChatTokens:
@@ -18,7 +21,8 @@ class ChatTokens:
 
     input_ids: list[int]
     supervised: list[bool]
-    """Per token: it belongs to an assistant's content or ends an assistant's turn."""
+    """Per token: it belongs to an assistant's content or ends an assistant's turn, be it with the end of
+    sequence or with a special token of the template's own."""
     prompt_ids: list[int]
     """Everything before the last assistant's content, its header included."""
 
@@ -39,19 +43,17 @@ def encode_chats(
             found="no chat template",
             remedy="choose an instruction-tuned model, or give the data as prompt and completion",
         )
-    marked = "{% generation" in str(tokenizer.chat_template) or "{%- generation" in str(
-        tokenizer.chat_template
-    )
     pairs = list(zip(conversations, places, strict=True))
-    if marked:
+    if _MARK.search(str(tokenizer.chat_template)):
         return [_by_template_marks(turns, tokenizer, place) for turns, place in pairs]
     rendered = [_prefixes(turns, tokenizer, place) for turns, place in pairs]
     # One call for the whole batch, and each text once: the last prefix is often the whole conversation.
     texts = list(dict.fromkeys(text for group in rendered for text in group))
     ids = dict(zip(texts, _ids(tokenizer, texts), strict=True))
+    special = _special_ids(tokenizer)
     return [
-        _by_prefixes([ids[text] for text in group], tokenizer.eos_token_id, place)
-        for group, place in zip(rendered, places, strict=True)
+        _by_prefixes(turns, group, ids, tokenizer, special, place)
+        for (turns, place), group in zip(pairs, rendered, strict=True)
     ]
 
 
@@ -76,10 +78,18 @@ def _prefixes(turns: Turns, tokenizer: "PreTrainedTokenizerBase", place: str) ->
     return texts
 
 
-def _by_prefixes(ids: list[list[int]], eos: Any, place: str) -> ChatTokens:
-    whole, *prefixes = ids
+def _by_prefixes(
+    turns: Turns,
+    texts: list[str],
+    ids: dict[str, list[int]],
+    tokenizer: "PreTrainedTokenizerBase",
+    special: frozenset[int],
+    place: str,
+) -> ChatTokens:
+    whole = ids[texts[0]]
     supervised = [False] * len(whole)
-    for before, through in zip(prefixes[::2], prefixes[1::2], strict=True):
+    for index, text_before, text in zip(_answers(turns), texts[1::2], texts[2::2], strict=True):
+        before, through = ids[text_before], ids[text]
         if whole[: len(through)] != through or through[: len(before)] != before:
             raise InputError.single(
                 place,
@@ -88,15 +98,37 @@ def _by_prefixes(ids: list[list[int]], eos: Any, place: str) -> ChatTokens:
                 remedy="use a template with {% generation %} marks, split the conversation so that each row "
                 "has one answer, or choose another model",
             )
-        end = _end_of_turn(through, len(before), eos)
+        # Templates put a line break behind the end-of-turn token that the model never has to write.
+        ends = [i for i in range(len(before), len(through)) if through[i] == tokenizer.eos_token_id]
+        if ends:
+            end = ends[-1] + 1
+        else:
+            said = _through_content(text, len(text_before), turns[index]["content"])
+            end = _end_of_turn(through, _ids(tokenizer, [said])[0], special)
         supervised[len(before) : end] = [True] * (end - len(before))
-    return ChatTokens(input_ids=list(whole), supervised=supervised, prompt_ids=prefixes[-2])
+    return ChatTokens(input_ids=list(whole), supervised=supervised, prompt_ids=ids[texts[-2]])
 
 
-def _end_of_turn(through: list[int], start: int, eos: Any) -> int:
-    """Templates put a line break behind the end-of-turn token that the model never has to write."""
-    ends = [index for index in range(start, len(through)) if through[index] == eos]
-    return ends[-1] + 1 if ends else len(through)
+def _through_content(text: str, start: int, content: str) -> str:
+    """``text`` less what stands behind ``content``; all of it if the template writes another content."""
+    content = content.strip()
+    position = text.rfind(content, start)
+    return text if position < 0 else text[: position + len(content)]
+
+
+def _end_of_turn(through: list[int], said: list[int], special: frozenset[int]) -> int:
+    """Behind the first special token after what was ``said``, or the end where none comes."""
+    # Counted, because the content may hold special tokens too (an unknown character is one), and its last
+    # token may be another one where more text follows.
+    ends = [index for index, token in enumerate(through) if token in special]
+    passed = sum(token in special for token in said)
+    return ends[passed] + 1 if passed < len(ends) else len(through)
+
+
+def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """Every special token's id, those included that the tokenizer has under no name."""
+    added = (index for index, token in tokenizer.added_tokens_decoder.items() if token.special)
+    return frozenset((*tokenizer.all_special_ids, *added))
 
 
 def _answers(turns: Turns) -> list[int]:

@@ -74,10 +74,12 @@ def _lengths(
     )
     tokens: list[int | None] = [None] * len(frame)
     supervised: list[int | None] = [None] * len(frame)
+    prompts: list[int | None] = [None] * len(frame)
     for position, index in enumerate(chosen):
         tokens[index] = counts.tokens[position]
         supervised[index] = counts.supervised_tokens[position]
-    return {"tokens": tokens, "supervised_tokens": supervised}
+        prompts[index] = counts.prompt_tokens[position]
+    return {"tokens": tokens, "supervised_tokens": supervised, "prompt_tokens": prompts}
 
 
 def _well_formed(turns: Any) -> bool:

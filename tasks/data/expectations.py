@@ -34,11 +34,11 @@ def run_checks(frame: "pd.DataFrame", checks: Sequence[Check]) -> tuple[CheckRes
     """The result of every check, in the order given."""
     if not checks:
         return ()
-    found: dict[str, Any] = {}
+    found: dict[int, Any] = {}
     for result in _validate(_checked_frame(frame, checks), checks).results:
-        # Great Expectations returns results in an order of its own.
-        found[result.expectation_config.meta["rule"]] = result
-    return tuple(_result(check, found.get(check.name), len(frame)) for check in checks)
+        # Great Expectations returns results in an order of its own, and names need not be unique.
+        found[result.expectation_config.meta["position"]] = result
+    return tuple(_result(check, found.get(index), len(frame)) for index, check in enumerate(checks))
 
 
 def _validate(frame: "pd.DataFrame", checks: Sequence[Check]) -> Any:
@@ -51,7 +51,8 @@ def _validate(frame: "pd.DataFrame", checks: Sequence[Check]) -> Any:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    suite = gx.ExpectationSuite(name="contract", expectations=[_expectation(check) for check in checks])
+    expectations = [_expectation(check, index) for index, check in enumerate(checks)]
+    suite = gx.ExpectationSuite(name="contract", expectations=expectations)
     return batch.validate(
         suite,
         result_format={
@@ -62,10 +63,10 @@ def _validate(frame: "pd.DataFrame", checks: Sequence[Check]) -> Any:
     )
 
 
-def _expectation(check: Check) -> Any:
+def _expectation(check: Check, position: int) -> Any:
     # Typed as anything: its module exports these classes without saying so to type checkers.
     gxe: Any = importlib.import_module("great_expectations.expectations")
-    named: dict[str, Any] = {"meta": {"rule": check.name}}
+    named: dict[str, Any] = {"meta": {"rule": check.name, "position": position}}
     column = {"column": check.frame_column, **named}
     limits = {"min_value": check.minimum, "max_value": check.maximum}
     match check.kind:

@@ -19,6 +19,7 @@ from data_contracts.errors import Problem
 from data_contracts.records.snapshot import RuleSeverity
 from tasks.data.checks import Check, CheckKind, View
 from tasks.data.odcs_quality import Refusals, Translation, quality_check, require_pattern, severity_of
+from tasks.data.pipeline_rules import rule_names
 
 _TYPES = {
     "string": ("string",),
@@ -254,7 +255,8 @@ def _unknown_columns(checks: Sequence[Check], known: Sequence[str]) -> Iterator[
 
 
 def _uniquely_named(checks: Sequence[Check]) -> tuple[Check, ...]:
-    counts: Counter[str] = Counter()
+    # The pipeline's own rules count as taken: what a contract says must not be mistaken for their verdict.
+    counts: Counter[str] = Counter(rule_names())
     named = []
     for check in checks:
         counts[check.name] += 1

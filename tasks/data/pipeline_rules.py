@@ -28,14 +28,24 @@ class SharedQuestion:
 
 def row_checks(form: Form, *, max_tokens: int, user_split: bool) -> tuple[Check, ...]:
     """Rules about single rows, run on all of them."""
-    checks = [_usable(form), _max_tokens(form, max_tokens), _no_duplicates()]
-    return (*checks, _split_value(), _same_question()) if user_split else tuple(checks)
+    generative = () if form is Form.CLASSIFICATION else (_supervised_tokens(), _prompt_tokens())
+    checks = (_usable(form), _max_tokens(form, max_tokens), *generative, _no_duplicates())
+    return (*checks, _split_value(), _same_question()) if user_split else checks
 
 
 def table_checks(form: Form) -> tuple[Check, ...]:
     """Rules about what is left, run on the accepted rows."""
     labels = (_two_labels(), _labels_seen()) if form is Form.CLASSIFICATION else ()
     return (*labels, *(_enough(split) for split in Split))
+
+
+def rule_names() -> frozenset[str]:
+    """The names of all these rules, whatever the form of the rows."""
+    return frozenset(
+        check.name
+        for form in Form
+        for check in (*row_checks(form, max_tokens=1, user_split=True), *table_checks(form))
+    )
 
 
 def shared_questions(frame: "pd.DataFrame") -> tuple[SharedQuestion, ...]:
@@ -96,6 +106,33 @@ def _max_tokens(form: Form, max_tokens: int) -> Check:
         requirement=f"The model reads {max_tokens} tokens of a row; "
         + ("the end of a longer text would go unread." if warning else "a longer row's answer would be cut."),
         remedy="raise model.max_tokens, or shorten the rows named",
+    )
+
+
+def _supervised_tokens() -> Check:
+    return Check(
+        name="supervised_tokens",
+        kind=CheckKind.BETWEEN,
+        columns=("supervised_tokens",),
+        view=View.NUMBER,
+        minimum=1,
+        expected="at least 1 token to learn from in each row, after truncation",
+        requirement="A row of whose tokens none belongs to an answer teaches nothing, and has no loss.",
+        remedy="raise model.max_tokens, shorten the prompts of the rows named, or choose a model whose chat "
+        "template marks the assistant's turns",
+    )
+
+
+def _prompt_tokens() -> Check:
+    return Check(
+        name="prompt_tokens",
+        kind=CheckKind.BETWEEN,
+        columns=("prompt_tokens",),
+        view=View.NUMBER,
+        minimum=1,
+        expected="at least 1 token before the answer in each row",
+        requirement="An answer is generated from the tokens before it, and cannot start from none.",
+        remedy="write a prompt into the rows named, or leave them out",
     )
 
 

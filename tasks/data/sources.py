@@ -1,5 +1,6 @@
 """Reading the user's rows, from wherever ``data.source`` says, into canonical columns."""
 
+import glob
 import hashlib
 import math
 from collections.abc import Iterator
@@ -197,7 +198,7 @@ def _loaded(
         raise InputError.single(
             file.name,
             expected=f"a readable {kind} file",
-            found=str(error.__cause__ or error).splitlines()[0][:200],
+            found=_first_line(error.__cause__ or error),
             remedy="write the file again; an interrupted copy ends early",
         ) from error
 
@@ -214,7 +215,8 @@ def _load(kind: str, path: Path, sha256: str, **options: Any) -> "datasets.Datas
     return datasets.load_dataset(
         kind,
         name="content-" + sha256.removeprefix("sha256:")[:32],
-        data_files=str(path),
+        # The loader takes a pattern, to which shard[1].csv is another file's name.
+        data_files=glob.escape(str(path)),
         split="train",
         **options,
     )
@@ -269,7 +271,13 @@ def _hub_error(source: str, error: Exception) -> InputError:
     return InputError.single(
         f"data.source {source}",
         expected="an existing local file, or a data set on the Hugging Face hub that can be reached",
-        found=f"no such file, and the hub says: {str(error).splitlines()[0][:200] or type(error).__name__}",
+        found=f"no such file, and the hub says: {_first_line(error)}",
         remedy="correct the path (files end in .jsonl, .csv or .parquet), or check the id, the network and "
         "the login; with HF_HUB_OFFLINE=1 a copy fetched earlier is used",
     )
+
+
+def _first_line(error: BaseException) -> str:
+    """What ``error`` says, or of what type it is where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line[:200] for line in lines if line), type(error).__name__)

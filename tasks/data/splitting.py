@@ -5,6 +5,7 @@ stays where it is when the data grows, and the same question never lies in two s
 """
 
 import hashlib
+import itertools
 import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,10 @@ def row_ids(frame: "pd.DataFrame", form: Form) -> list[str]:
 
 
 def content_keys(frame: "pd.DataFrame", form: Form) -> list[str]:
-    """What each row asks, normalised: the text, the prompt, or all turns before the last answer."""
+    """What each row asks, normalised: the text, the prompt, or all turns before the first answer.
+
+    Every answer of a conversation is trained on, so two conversations that open alike ask the same.
+    """
     column = frame[CONTENT_COLUMNS[form][0]]
     if form is Form.MESSAGES:
         return [_question_of(turns) for turns in column]
@@ -54,8 +58,7 @@ def split_of(content_key: str, shares: SplitSettings) -> Split:
 def _question_of(turns: Any) -> str:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         return normalise(turns)
-    answers = [index for index, turn in enumerate(turns) if turn.get("role") == "assistant"]
-    before = turns[: answers[-1]] if answers else turns
+    before = itertools.takewhile(lambda turn: turn.get("role") != "assistant", turns)
     return canonical_json(
         [[str(turn.get("role")), normalise(turn.get("content"))] for turn in before]
     ).decode()

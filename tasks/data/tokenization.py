@@ -28,6 +28,8 @@ class TokenCounts:
     """Before truncation."""
     supervised_tokens: list[int]
     """After truncation; 1 for a classification row, whose label is the one thing predicted."""
+    prompt_tokens: list[int]
+    """What generation starts from; 0 for a classification row, from which nothing is generated."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,12 @@ def measure_tokens(
     places: Sequence[str],
 ) -> TokenCounts:
     """The lengths that :func:`encode_split` would give these rows, whose content must be whole."""
-    tokens, supervised = [], []
+    tokens, supervised, prompts = [], [], []
     for row in _encode(frame, form, tokenizer, max_tokens, places):
         tokens.append(row.tokens)
         supervised.append(1 if form is Form.CLASSIFICATION else sum(label != IGNORED for label in row.labels))
-    return TokenCounts(tokens=tokens, supervised_tokens=supervised)
+        prompts.append(len(row.prompt_ids))
+    return TokenCounts(tokens=tokens, supervised_tokens=supervised, prompt_tokens=prompts)
 
 
 def _label_indexes(values: "pd.Series[Any]", labels: tuple[str, ...], places: Sequence[str]) -> list[int]:

@@ -16,6 +16,7 @@ from data_contracts.records.snapshot import ContractEvidence, ContractRule, Rule
 from tasks.decisions.statistics import Scores, difference_interval, mean_interval, pair
 
 LEVEL = "level"
+LEVEL_OF_BASELINE = "level of the baseline"
 UPLIFT = "uplift over the baseline"
 GAIN = "gain over the pilot"
 SHORTFALL = "demonstrated shortfall"
@@ -55,7 +56,12 @@ def decide_contract(evidence: ContractEvidence, *, policy: Policy, run_id: str) 
 
 def decide_quality(pilot: ScoredSplit, baseline: ScoredSplit, *, policy: Policy, run_id: str) -> Decision:
     """Is the pilot good enough, and better than what was there before?"""
-    rules = (level_rule(pilot, policy), _gain_rule(UPLIFT, pilot, baseline, policy.minimum_uplift, policy))
+    of_baseline = level_rule(baseline, policy)
+    rules = (
+        level_rule(pilot, policy),
+        _gain_rule(UPLIFT, pilot, baseline, policy.minimum_uplift, policy),
+        of_baseline.model_copy(update={"name": LEVEL_OF_BASELINE, "decides": False}),
+    )
     verdict = _all_of(rules)
     word = {
         Verdict.PASS: "is good enough",
@@ -169,7 +175,9 @@ def decide_justification(
 def level_rule(scored: ScoredSplit, policy: Policy) -> RuleResult:
     """Is the mean at the target, less the margin? One-sample, on the metric's own scale."""
     metric = _metric(policy)
-    interval = mean_interval(scored.scores, binary=metric.binary, alpha=policy.alpha)
+    interval = mean_interval(
+        scored.scores, binary=metric.binary, alpha=policy.alpha, span=_span(metric, scored.scores)
+    )
     interval = _within_range(interval, metric)
     lenient = policy.target - policy.margin if metric.higher_is_better else policy.target + policy.margin
     bound = interval.lower if metric.higher_is_better else interval.upper
@@ -193,10 +201,10 @@ def _gain_rule(
     """Is the paired gain above ``minimum``? Positive always means better."""
     metric = _metric(policy)
     first, second = pair(better.row_ids, better.scores, worse.row_ids, worse.scores)
-    interval = (
-        difference_interval(first, second, alpha=policy.alpha)
-        if metric.higher_is_better
-        else difference_interval(second, first, alpha=policy.alpha)
+    if not metric.higher_is_better:
+        first, second = second, first
+    interval = difference_interval(
+        first, second, binary=metric.binary, alpha=policy.alpha, span=_span(metric, first, second)
     )
     return RuleResult(
         name=name,
@@ -235,11 +243,17 @@ def _contract_rule(rule: ContractRule) -> RuleResult:
 
 
 def _all_of(rules: tuple[RuleResult, ...]) -> Verdict:
-    """Fails if any rule fails, passes if all pass, and is inconclusive otherwise."""
-    verdicts = {rule.verdict for rule in rules}
+    """Fails if any deciding rule fails, passes if all pass, and is inconclusive otherwise."""
+    verdicts = {rule.verdict for rule in rules if rule.decides}
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL
     return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else Verdict.PASS
+
+
+def _span(metric: Metric, *scores: Scores) -> float:
+    """The most by which one row can move: the metric's range, or what was seen where it has no upper end."""
+    highest = metric.maximum if metric.maximum is not None else max(float(each.max()) for each in scores)
+    return max(highest - metric.minimum, 1e-9)
 
 
 def _within_range(interval: Interval, metric: Metric) -> Interval:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Gate, Outcome, Verdict
-from tasks.decisions.gates import LEVEL, UPLIFT
+from tasks.decisions.gates import LEVEL, LEVEL_OF_BASELINE, UPLIFT
 
 
 class Ending(Record):
@@ -55,10 +55,17 @@ def conclude(decisions: Sequence[Decision]) -> Ending:
 
 def _without_escalation(quality: Decision) -> Ending:
     verdicts = {rule.name: rule.verdict for rule in quality.rules}
-    if verdicts[LEVEL] is Verdict.PASS and verdicts[UPLIFT] is Verdict.FAIL:
+    if verdicts[LEVEL] is Verdict.PASS:
+        if verdicts[UPLIFT] is Verdict.FAIL and verdicts[LEVEL_OF_BASELINE] is Verdict.PASS:
+            return _end(
+                Outcome.BASE_SUFFICES,
+                "The baseline is at the target, and training adds less than the policy's minimum: use the "
+                "baseline.",
+            )
         return _end(
-            Outcome.BASE_SUFFICES,
-            "Training brings less than the policy's minimum over the baseline: use the baseline.",
+            Outcome.INCONCLUSIVE,
+            "The pilot is at the target, but its uplift over the baseline is not shown: add rows to the "
+            "gate set, or ask for less uplift.",
         )
     return _end(
         Outcome.INCONCLUSIVE,

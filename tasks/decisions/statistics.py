@@ -16,28 +16,37 @@ from data_contracts.records.decision import Interval
 RESAMPLES = 9_999
 """Bootstrap resamples; one less than a round number so that quantiles fall on order statistics."""
 
+FEWEST_CHANGES = 10
+"""A bootstrap needs so many rows that differ; below, its bounds claim more than was seen."""
+
 BOOTSTRAP_SEED = 20_230_817
 """Fixed, so that whoever recomputes an interval from the stored scores gets the same figures."""
 
 Scores = NDArray[np.float64]  # (rows,)
 
 
-def mean_interval(scores: Scores, *, binary: bool, alpha: float) -> Interval:
+def mean_interval(scores: Scores, *, binary: bool, alpha: float, span: float = 1.0) -> Interval:
     """Bounds for the mean of one sample.
 
-    Proportions get exact Clopper-Pearson bounds; other scores a bootstrap (see ``_bootstrap``).
+    Proportions get exact Clopper-Pearson bounds; other scores a bootstrap (see ``_bootstrap``, which also
+    says what ``span`` is for).
 
     Raises:
         ValueError: no rows, or a score that is not finite.
     """
     _check(scores)
-    return _proportion(scores, alpha) if binary else _bootstrap(scores, alpha)
+    if binary:
+        return _clopper_pearson(scores, alpha)
+    changed = int(np.count_nonzero(scores != np.median(scores)))
+    return _bootstrap(scores, alpha, span=span, changed=changed)
 
 
-def difference_interval(first: Scores, second: Scores, *, alpha: float) -> Interval:
+def difference_interval(
+    first: Scores, second: Scores, *, binary: bool, alpha: float, span: float = 1.0
+) -> Interval:
     """Bounds for the mean of ``first - second``, row by row; both must be of the same rows in one order.
 
-    Differences of paired proportions take only -1, 0 and 1 and are bootstrapped like any other score.
+    Paired proportions get Newcombe's score interval; other scores a bootstrap of the differences.
 
     Raises:
         PairingError: the lengths differ.
@@ -47,7 +56,9 @@ def difference_interval(first: Scores, second: Scores, *, alpha: float) -> Inter
         raise PairingError(f"{len(first)} scores cannot be paired with {len(second)}")
     differences = first - second
     _check(differences)
-    return _bootstrap(differences, alpha)
+    if binary:
+        return _newcombe(first, second, alpha)
+    return _bootstrap(differences, alpha, span=span, changed=int(np.count_nonzero(differences)))
 
 
 def pair(
@@ -79,7 +90,7 @@ def _check(scores: Scores) -> None:
         raise ValueError(f"score {bad} is {scores[bad]}: a mean over it would say nothing")
 
 
-def _proportion(scores: Scores, alpha: float) -> Interval:
+def _clopper_pearson(scores: Scores, alpha: float) -> Interval:
     """Clopper and Pearson, 1934: bounds from beta quantiles, exact at any size."""
     rows = int(scores.size)
     hits = int(scores.sum())
@@ -90,21 +101,57 @@ def _proportion(scores: Scores, alpha: float) -> Interval:
     )
 
 
-def _bootstrap(scores: Scores, alpha: float) -> Interval:
+def _newcombe(first: Scores, second: Scores, alpha: float) -> Interval:
+    """Newcombe, 1998 (Statistics in Medicine 17:2635), method 10, for the difference of paired proportions.
+
+    Wilson bounds of both proportions, combined with their correlation phi. It stays honest where few
+    rows differ, which a bootstrap of the differences does not: it never sees the changes that were rare
+    enough to be missed.
+    """
+    rows = int(first.size)
+    both = float(((first == 1) & (second == 1)).sum())
+    only_first = float(((first == 1) & (second == 0)).sum())
+    only_second = float(((first == 0) & (second == 1)).sum())
+    neither = rows - both - only_first - only_second
+    level = 1.0 - 2.0 * alpha
+    one = stats.binomtest(int(both + only_first), rows).proportion_ci(level, method="wilson")
+    two = stats.binomtest(int(both + only_second), rows).proportion_ci(level, method="wilson")
+    share_one, share_two = (both + only_first) / rows, (both + only_second) / rows
+    below_one, above_one = share_one - one.low, one.high - share_one
+    below_two, above_two = share_two - two.low, two.high - share_two
+    margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
+    association = both * neither - only_first * only_second
+    if association > 0:
+        association = max(association - rows / 2, 0.0)
+    phi = association / margins**0.5 if margins > 0 else 0.0
+    mean = share_one - share_two
+    down = below_one**2 - 2 * phi * below_one * above_two + above_two**2
+    up = above_one**2 - 2 * phi * above_one * below_two + below_two**2
+    return Interval(
+        mean=mean,
+        lower=max(-1.0, mean - max(down, 0.0) ** 0.5),
+        upper=min(1.0, mean + max(up, 0.0) ** 0.5),
+        alpha=alpha,
+        rows=rows,
+        method="newcombe",
+    )
+
+
+def _bootstrap(scores: Scores, alpha: float, *, span: float, changed: int) -> Interval:
     """BCa bootstrap of the mean (Efron, 1987), or percentile where BCa is undefined.
 
     BCa needs an acceleration and a bias correction; with heavily tied scores either can fail, and the
-    interval then says ``bootstrap-percentile``. Constant scores have no spread to resample: the bounds
-    collapse, which would claim certainty, so they widen to the largest effect that alpha still allows
-    to stay unseen in this many rows (the rule of three's exact form, 1 - alpha ** (1 / rows)), scaled
-    to one unit.
+    interval then says ``bootstrap-percentile``. Where fewer than ``FEWEST_CHANGES`` rows differ from the
+    rest (``changed``), resampling cannot know what it has not seen: the bounds then widen by ``span``, the
+    most that one row can show, times the share of rows that alpha still allows to be different and unseen
+    (1 - alpha ** (1 / rows), the exact form of the rule of three), and the method is ``few-changes``.
     """
     rows = int(scores.size)
     mean = float(scores.mean())
-    if np.ptp(scores) == 0.0:
-        unseen = 1.0 - alpha ** (1.0 / rows)
+    if changed < min(FEWEST_CHANGES, rows):
+        unseen = span * (1.0 - alpha ** (1.0 / rows))
         return Interval(
-            mean=mean, lower=mean - unseen, upper=mean + unseen, alpha=alpha, rows=rows, method="constant"
+            mean=mean, lower=mean - unseen, upper=mean + unseen, alpha=alpha, rows=rows, method="few-changes"
         )
     means = _resampled_means(scores)
     quantiles = _bca_quantiles(scores, means, mean, alpha)

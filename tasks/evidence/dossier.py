@@ -4,7 +4,6 @@ A dossier without ``manifest.json`` belongs to a run that has not ended. The sam
 again goes on in it; a request that has ended gets a new dossier.
 """
 
-import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -68,6 +67,20 @@ class Dossier:
         write_atomically(self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json())
         flush_folder(self.folder)
 
+    def clear(self) -> None:
+        """Removes what an interrupted attempt left, the request aside.
+
+        The next attempt may run on other data or other code; nothing of the earlier one may end up in its
+        manifest. Finished stages are in the store and are linked again.
+        """
+        for path in self.folder.iterdir():
+            if path.name == REQUEST:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def discard_if_undecided(self) -> None:
         """Removes a dossier that holds no decision yet: input that cannot be used leaves nothing behind."""
         if not self.complete and not self.decisions():
@@ -96,8 +109,13 @@ class Dossier:
             raise ArtifactDamagedError(f"{path} cannot be read as a report: {error}") from error
 
     def decisions(self) -> tuple[Decision, ...]:
-        paths = sorted((self.folder / "decisions").glob("*.json"))
-        return tuple(Decision.model_validate(json.loads(path.read_bytes())) for path in paths)
+        return tuple(self._decision(path) for path in sorted((self.folder / "decisions").glob("[0-9]*.json")))
+
+    def _decision(self, path: Path) -> Decision:
+        try:
+            return Decision.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a decision: {error}") from error
 
 
 @contextmanager
@@ -111,13 +129,17 @@ def open_dossier(output: Path, name: str, settings_digest: str) -> Iterator[Doss
                 continue
         except ArtifactDamagedError:
             continue
+        lock = _lock(output, dossier.folder.name)
         try:
-            with _lock(output, dossier.folder.name):
-                if not dossier.complete:
-                    yield dossier
-                    return
+            lock.acquire()
         except Timeout:
             continue  # another process is at work in it
+        try:
+            if not dossier.complete:
+                yield dossier
+                return
+        finally:
+            lock.release()
     run_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = output / run_id
     folder.mkdir(parents=True)

@@ -12,8 +12,11 @@ from pathlib import Path
 from data_contracts.records.evidence import Environment
 
 DATA_PACKAGES = ("datasets", "great-expectations", "pandas", "pyarrow", "transformers", "tokenizers")
-TRAINING_PACKAGES = ("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate", "numpy")
-SCORING_PACKAGES = (*TRAINING_PACKAGES, "scikit-learn", "rouge-score", "sacrebleu", "rapidfuzz")
+TRAINING_PACKAGES = (
+    *("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate"),
+    *("datasets", "numpy", "pandas", "pyarrow"),
+)
+SCORING_PACKAGES = (*TRAINING_PACKAGES, "scikit-learn", "scipy", "rouge-score", "sacrebleu", "rapidfuzz")
 _ALL = ("lorafirst", "prefect", "scipy", *DATA_PACKAGES, *SCORING_PACKAGES)
 
 
@@ -36,14 +39,15 @@ def package_versions(names: Iterable[str]) -> dict[str, str]:
 
 @cache
 def code_digest(*packages: str) -> str:
-    """Digest of the Python sources below the given packages of ours, such as ``tasks.training``."""
+    """Digest of the Python sources of the given packages or modules of ours, such as ``tasks.training``."""
     running = hashlib.sha256()
     for package in sorted(packages):
         spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"no package {package} to take a code digest of")
-        folder = Path(next(iter(spec.submodule_search_locations)))
-        for path in sorted(folder.rglob("*.py")):
+        origin = Path(spec.origin)
+        folder = origin.parent
+        for path in sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [origin]:
             running.update(f"{package}/{path.relative_to(folder).as_posix()}\0".encode())
             running.update(hashlib.sha256(path.read_bytes()).digest())
     return "sha256:" + running.hexdigest()

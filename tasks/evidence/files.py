@@ -35,6 +35,9 @@ def commit_folder(temporary: Path, final: Path) -> None:
         if path.is_file():
             with path.open("rb") as stream:
                 os.fsync(stream.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(temporary)
     os.replace(temporary, final)
     flush_folder(final.parent)
 
@@ -66,6 +69,7 @@ def link_folder(source: Path, target: Path) -> None:
         os.replace(temporary, place)
         # Renaming onto another link of the same file does nothing and leaves the temporary name.
         temporary.unlink(missing_ok=True)
+        flush_folder(place.parent)
 
 
 def require_writable(folder: Path) -> None:

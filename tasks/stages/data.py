@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import BaseModelRecord
-from data_contracts.records.settings import DataSettings
+from data_contracts.records.settings import DataSettings, RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.data.contract import check_contract, load_contract
 from tasks.data.snapshot import freeze_snapshot
@@ -19,7 +19,18 @@ from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext
 from tasks.stages.measure import measured
 from tasks.stages.watching import listener
-from tasks.training.base_model import require_adaptable, resolve_base_model
+from tasks.training.base_model import require_adaptable, require_room_for, resolve_base_model
+
+
+def require_readable(settings: RunSettings) -> None:
+    """Finds the data files and reads the contract, before minutes go into converting a model.
+
+    Raises:
+        InputError: either is not there or cannot be used.
+    """
+    if not is_hub_id(settings.data.source):
+        find_data_files(settings.data.source)
+    load_contract(_contract_path(settings), settings.task)
 
 
 @task(name="base model", cache_policy=NO_CACHE)
@@ -29,6 +40,7 @@ def find_base_model(context: RunContext) -> BaseModelRecord:
     with measured() as measurement:
         base = resolve_base_model(settings.model.source, context.cache)
         require_adaptable(base, settings.task, settings.pilot.target_modules)
+        require_room_for(base, settings.model.max_tokens)
     context.dossier.write_record("base-model.json", base)
     line = f"{base.architecture}, {base.parameters / 1e6:,.1f}M parameters"
     listener().stage_ended("base model", line, measurement.cost, False)
@@ -39,7 +51,7 @@ def find_base_model(context: RunContext) -> BaseModelRecord:
 def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvidence]:
     """The data held against its contract; accepted and rejected rows are stored."""
     settings = context.settings
-    contract = load_contract(Path(settings.data.contract) if settings.data.contract else None, settings.task)
+    contract = load_contract(_contract_path(settings), settings.task)
     # A hub's data is known only once it is here; local files are known by their digests.
     hub_rows = read_rows(settings.data, settings.task) if is_hub_id(settings.data.source) else None
     key = StageKey(
@@ -53,14 +65,13 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
             "max_tokens": settings.model.max_tokens,
             "splits": settings.splits.model_dump(mode="json"),
         },
-        code=code_digest("data_contracts", "tasks.data"),
+        code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
     )
-    with measured() as measurement:
-        stored = context.store.reuse_or_build(
-            key,
-            ContractEvidence,
-            lambda folder: check_contract(
+
+    def build(folder: Path) -> ContractEvidence:
+        with measured() as checking:
+            evidence = check_contract(
                 hub_rows or read_rows(settings.data, settings.task),
                 contract=contract,
                 task=settings.task,
@@ -68,8 +79,11 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
                 max_tokens=settings.model.max_tokens,
                 splits=settings.splits,
                 folder=folder,
-            ),
-        )
+            )
+        return evidence.model_copy(update={"cost": checking.cost})
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, ContractEvidence, build)
     context.dossier.add_stage("contract", stored.folder)
     evidence = stored.record
     line = (
@@ -86,7 +100,7 @@ def freeze_data(context: RunContext, checked: Stored[ContractEvidence]) -> Store
     key = StageKey(
         stage="snapshot",
         inputs={"checked": checked.folder.name},
-        code=code_digest("data_contracts", "tasks.data"),
+        code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
     )
     with measured() as measurement:
@@ -97,6 +111,10 @@ def freeze_data(context: RunContext, checked: Stored[ContractEvidence]) -> Store
     line = ", ".join(f"{split.value} {stored.record.split(split).rows:,}" for split in Split)
     listener().stage_ended("snapshot", line, measurement.cost, stored.reused)
     return stored
+
+
+def _contract_path(settings: RunSettings) -> Path | None:
+    return Path(settings.data.contract) if settings.data.contract else None
 
 
 def _source_identity(data: DataSettings, rows: SourceRows | None) -> list[list[str]]:

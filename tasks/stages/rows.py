@@ -11,8 +11,8 @@ from tasks.stages.context import RunContext
 from tasks.training.rungs import Head
 
 
-def head_of(snapshot: Snapshot) -> Head:
-    return Head(task=snapshot.task, labels=snapshot.labels)
+def head_of(snapshot: Snapshot, tokenizer: Any) -> Head:
+    return Head(task=snapshot.task, labels=snapshot.labels, pad_token_id=tokenizer.pad_token_id)
 
 
 def tokenizer_of(base: BaseModelRecord) -> Any:

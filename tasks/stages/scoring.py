@@ -60,21 +60,27 @@ def score_artifact(
             "snapshot": snapshot.record.digest(),
             "split": Split.GATE.value,
             "max_tokens": settings.model.max_tokens,
-            "generation": settings.generation.model_dump(mode="json"),
+            "generation": settings.generation.model_dump(mode="json")
+            if snapshot.record.task is Task.INSTRUCTION
+            else None,
         },
-        code=code_digest("data_contracts", "tasks.training", "tasks.data"),
+        code=code_digest(
+            *("data_contracts", "tasks.training", "tasks.data"),
+            *("tasks.stages.scoring", "tasks.stages.rows", "tasks.evidence.scores"),
+        ),
         packages=package_versions(SCORING_PACKAGES),
     )
 
     def build(folder: Path) -> ScoringEvidence:
+        tokenizer = tokenizer_of(base)
         with measured() as scoring:
             table = score(
                 base=Path(base.folder),
                 artifact=artifact,
                 rung=rung,
-                head=head_of(snapshot.record),
+                head=head_of(snapshot.record, tokenizer),
                 rows=encoded(context, base, snapshot, Split.GATE),
-                tokenizer=tokenizer_of(base),
+                tokenizer=tokenizer,
                 generation=settings.generation,
                 progress=StageProgress(f"score {rung.value}"),
             )

@@ -28,6 +28,13 @@ ARTIFACT = {Rung.BASELINE: "probe", Rung.LORA: "adapter", Rung.QLORA: "adapter",
 """Folder inside the stage that holds what would be served."""
 
 
+_CODE = (
+    *("data_contracts", "tasks.training", "tasks.data"),
+    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.curves"),
+)
+"""The source that a trained artifact depends on."""
+
+
 @task(name="baseline", cache_policy=NO_CACHE)
 def train_baseline(
     context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot]
@@ -37,8 +44,12 @@ def train_baseline(
         return None
     key = StageKey(
         stage="baseline",
-        inputs={"base": base.identity(), "snapshot": snapshot.record.digest()},
-        code=code_digest("data_contracts", "tasks.training"),
+        inputs={
+            "base": base.identity(),
+            "snapshot": snapshot.record.digest(),
+            "max_tokens": context.settings.model.max_tokens,
+        },
+        code=code_digest(*_CODE),
         packages=package_versions((*TRAINING_PACKAGES, "scikit-learn")),
     )
 
@@ -143,21 +154,22 @@ def _train(
             # A model trained under another policy was allowed by another question.
             "policy": settings.policy.digest() if permit else None,
         },
-        code=code_digest("data_contracts", "tasks.training", "tasks.data"),
+        code=code_digest(*_CODE),
         packages=package_versions(TRAINING_PACKAGES),
     )
 
     def build(folder: Path) -> TrainingEvidence:
         train = encoded(context, base, snapshot, Split.TRAIN)
+        tokenizer = tokenizer_of(base)
         with measured() as training:
             fitted = fit(
                 base=Path(base.folder),
                 base_name=base.source,
-                head=head_of(snapshot.record),
+                head=head_of(snapshot.record, tokenizer),
                 rung=rung,
                 train=train,
                 tune=encoded(context, base, snapshot, Split.TUNE),
-                tokenizer=tokenizer_of(base),
+                tokenizer=tokenizer,
                 training=settings.training,
                 learning_rate=learning_rate,
                 seed=settings.seed,
@@ -166,7 +178,7 @@ def _train(
             )
         if permit is not None:
             write_atomically(folder / PERMIT, permit.canonical_json())
-        write_curve(folder, fitted.curve, title=f"{settings.name}: {name}")
+        write_curve(folder, fitted.curve, title=f"learning curve of {name}")
         return TrainingEvidence(
             rung=rung.rung,
             base_model=base.identity(),

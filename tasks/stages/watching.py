@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from data_contracts.records.base import Cost
 from data_contracts.records.decision import Decision
-from data_contracts.records.evidence import Cost
 
 _ARTIFACT_SECONDS = 3.0
 """Least time between two updates of a progress artifact."""

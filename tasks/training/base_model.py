@@ -1,10 +1,14 @@
 """From what the settings call the model to a local folder of safetensors with a digest."""
 
+import math
 import os
 import re
-import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
@@ -44,7 +48,9 @@ def resolve_base_model(source: str, cache: Path) -> BaseModelRecord:
                 remedy="name the folder that holds the model",
             )
         converted_from = FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)
-        path = _convert_gguf(path, cache / "models" / converted_from.sha256[7:23])
+        # Other versions read tokenizers and tensors differently; each has its own conversion.
+        converter = f"transformers-{version('transformers')}-gguf-{version('gguf')}"
+        path = _convert_gguf(path, cache / "models" / f"{converted_from.sha256[7:23]}-{converter}")
     _require_safetensors(path, source)
     return _describe(source, path, converted_from)
 
@@ -81,6 +87,33 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
         )
 
 
+def require_room_for(base: BaseModelRecord, max_tokens: int) -> None:
+    """Raises ``InputError`` if rows of ``max_tokens`` tokens are longer than the model's positions."""
+    config = _config(Path(base.folder), base.source)
+    limit = getattr(config, "max_position_embeddings", None)
+    if isinstance(limit, int) and 0 < limit < max_tokens:
+        raise InputError.single(
+            "model.max_tokens",
+            expected=f"at most {limit}, the positions that {base.architecture} has",
+            found=str(max_tokens),
+            remedy=f"set model.max_tokens to {limit} or less",
+        )
+
+
+def _config(folder: Path, source: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError.single(
+            f"model.source {source}, config.json",
+            expected="the configuration of a model that transformers knows, without code of its own",
+            found=str(error).partition("\n")[0][:200] or type(error).__name__,
+            remedy="check the file, or choose another model",
+        ) from error
+
+
 def _unsuitable(base: BaseModelRecord, task: Task) -> InputError:
     kind = "generates text" if task is Task.INSTRUCTION else "can carry a classification head"
     return InputError.single(
@@ -94,10 +127,9 @@ def _unsuitable(base: BaseModelRecord, task: Task) -> InputError:
 def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
     """Last parts of the names of the linear layers below the head, sorted."""
     import torch
-    from transformers import AutoConfig
     from transformers.pytorch_utils import Conv1D
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config = _config(folder, str(folder))
     with torch.device("meta"):
         model = _auto_class(task).from_config(config, trust_remote_code=False)
     head = model.get_output_embeddings()
@@ -109,7 +141,7 @@ def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _auto_class(task: Task):  # type: ignore[no-untyped-def]  # transformers' auto classes share no type
+def _auto_class(task: Task) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     return AutoModelForSequenceClassification if task is Task.CLASSIFICATION else AutoModelForCausalLM
@@ -138,7 +170,7 @@ def _download(source: str) -> Path:
     name, _, revision = source.partition("@")
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(_WEIGHT_FILES)))
-    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise InputError.single(
             f"model.source {source}",
             expected="a model that the hub has, or that is already downloaded",
@@ -148,39 +180,35 @@ def _download(source: str) -> Path:
 
 
 def _convert_gguf(file: Path, folder: Path) -> Path:
-    if (folder / "config.json").exists():
-        return folder
+    """``folder`` with the dequantised model, converted unless it is there; one process at a time."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if not (folder / "config.json").exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".convert-") as temporary:
+                finished = Path(temporary) / "finished"
+                _dequantise(file, finished)
+                os.replace(finished, folder)
+    return folder
+
+
+def _dequantise(file: Path, folder: Path) -> None:
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tasks.training.quiet import quiet_libraries
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".convert-") as temporary, quiet_libraries():
-        import torch
-
-        loaded = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
-        )
+    options = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+    with quiet_libraries():
+        loaded = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
         config = loaded.config
         # A model that came from GGUF still counts as quantised and refuses to be saved.
         del config.quantization_config
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         model.load_state_dict(loaded.state_dict())
-        model.save_pretrained(temporary)
-        tokenizer = AutoTokenizer.from_pretrained(
-            file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
-        )
-        tokenizer.save_pretrained(temporary)
-        finished = Path(temporary) / "finished"
-        finished.mkdir()
-        for path in Path(temporary).iterdir():
-            # The tokenizer may copy the GGUF along as its vocabulary file.
-            if path.is_file() and path.name != "tokenizer.model":
-                os.replace(path, finished / path.name)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(finished, folder)
-    return folder
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(file.parent, **options).save_pretrained(folder)
+    # The tokenizer may copy the GGUF along as its vocabulary file.
+    (folder / "tokenizer.model").unlink(missing_ok=True)
 
 
 def _require_safetensors(folder: Path, source: str) -> None:
@@ -200,19 +228,25 @@ def _require_safetensors(folder: Path, source: str) -> None:
         )
 
 
-def _describe(source: str, folder: Path, converted_from: FileRecord | None) -> BaseModelRecord:
-    from safetensors import safe_open
-    from transformers import AutoConfig
+def _count_parameters(file: Path, source: str) -> int:
+    from safetensors import SafetensorError, safe_open
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    parameters = 0
-    for file in folder.glob("*.safetensors"):
+    try:
         with safe_open(file, framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - not a mapping
-                size = 1
-                for length in tensors.get_slice(name).get_shape():
-                    size *= length
-                parameters += size
+            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError.single(
+            f"model.source {source}, {file.name}",
+            expected="a whole safetensors file",
+            found=str(error),
+            remedy="download or copy the model again",
+        ) from error
+    return sum(math.prod(shape) for shape in shapes)
+
+
+def _describe(source: str, folder: Path, converted_from: FileRecord | None) -> BaseModelRecord:
+    config = _config(folder, source)
+    parameters = sum(_count_parameters(file, source) for file in folder.glob("*.safetensors"))
     return BaseModelRecord(
         source=source,
         folder=str(folder.resolve()),

@@ -14,7 +14,7 @@ from typing import Any
 
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.progress import Progress, silent
-from data_contracts.records.evidence import CurvePoint, Rung
+from data_contracts.records.evidence import CurvePoint
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.batching import pad_batch
@@ -33,8 +33,6 @@ IGNORED_LABEL = -100
 class Fitted:
     """What training did; the artifact lies in the folder it was given."""
 
-    rung: Rung
-    learning_rate: float
     steps: int
     rows_seen: int
     supervised_tokens: int
@@ -88,14 +86,16 @@ def fit(
             data_collator=_collator(head, tokenizer),
         )
         trainer.remove_callback(PrinterCallback)
+        if head.task is Task.CLASSIFICATION:
+            # Trainer leaves averaging over micro-batches to any model whose forward takes keywords, and
+            # classifiers take them without averaging: the gradient would grow with the accumulation.
+            trainer.model_accepts_loss_kwargs = False
         watcher = _watcher(progress, f"train {rung.rung.value}", total_steps)
         trainer.add_callback(watcher)
         before = float(trainer.evaluate()["eval_loss"])
         trainer.train()
     _save(model, tokenizer, rung, base_name, artifact)
     return Fitted(
-        rung=rung.rung,
-        learning_rate=learning_rate,
         steps=trainer.state.global_step,
         rows_seen=trainer.rows_seen,
         supervised_tokens=trainer.supervised_tokens,
@@ -182,6 +182,17 @@ def _trainer_class() -> Any:
                     "or look for damaged rows"
                 )
             return loss
+
+        def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+            metrics: dict[str, float] = super().evaluate(*arguments, **options)
+            if not math.isfinite(metrics["eval_loss"]):
+                raise TrainingDivergedError(
+                    f"Training stopped at step {self.state.global_step} of {self.state.max_steps}: "
+                    f"the loss on tune is {metrics['eval_loss']}.\n"
+                    f"    expected: a finite loss\n"
+                    f"    to do:    lower the learning rate ({self.args.learning_rate:g})"
+                )
+            return metrics
 
     return CountingTrainer
 

@@ -28,6 +28,17 @@ class Head:
     task: Task
     labels: tuple[str, ...]
     """Sorted labels of a classification task; empty for an instruction task."""
+    pad_token_id: int | None = None
+    """The tokenizer's; a decoder with a classifier's head reads it to find each row's last token."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, and what in it did not come from the checkpoint."""
+
+    model: Model
+    new_modules: tuple[str, ...]
+    """Full names of the modules with freshly initialised weights."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +93,16 @@ def prepare(base: Path, head: Head, rung: PilotRung | FullRung, *, seed: int) ->
         case FullRung():
             rung.require()
             _seed(seed)
-            return load_base(base, head)
+            return load_base(base, head).model
         case PilotRung(settings=settings):
             _seed(seed)
-            model = load_base(base, head, quantised=settings.method is PilotMethod.QLORA)
-            return _with_adapter(model, head, settings)
+            loaded = load_base(base, head, quantised=settings.method is PilotMethod.QLORA)
+            return _with_adapter(loaded, head, settings)
         case _:
             raise PermitRefusedError(f"Training was refused: {rung!r} is not a rung of the ladder.")
 
 
-def load_base(folder: Path, head: Head, *, quantised: bool = False) -> Model:
+def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedModel:
     """The base model for ``head``; ``quantised`` keeps its linear layers in 4-bit NF4."""
     import torch
     from transformers import (
@@ -115,29 +126,43 @@ def load_base(folder: Path, head: Head, *, quantised: bool = False) -> Model:
             # A new head is trained, which four bits cannot be; unset keeps the library's own exceptions.
             llm_int8_skip_modules=list(_HEADS) if head.task is Task.CLASSIFICATION else None,
         )
+    if head.task is Task.CLASSIFICATION:
+        options |= {
+            "num_labels": len(head.labels),
+            "id2label": dict(enumerate(head.labels)),
+            "label2id": {label: index for index, label in enumerate(head.labels)},
+        }
+    kind = AutoModelForCausalLM if head.task is Task.INSTRUCTION else AutoModelForSequenceClassification
     with quiet_libraries():
-        if head.task is Task.INSTRUCTION:
-            model = AutoModelForCausalLM.from_pretrained(folder, **options)
-        else:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                num_labels=len(head.labels),
-                id2label=dict(enumerate(head.labels)),
-                label2id={label: index for index, label in enumerate(head.labels)},
-                **options,
-            )
-            if model.config.pad_token_id is None:
-                model.config.pad_token_id = model.config.eos_token_id
-    return model
+        model, report = kind.from_pretrained(folder, output_loading_info=True, **options)
+    if head.task is Task.CLASSIFICATION and head.pad_token_id is not None:
+        model.config.pad_token_id = head.pad_token_id
+    if quantised:
+        _keep_one_kernel(model)
+    return LoadedModel(model, tuple(sorted({key.rpartition(".")[0] for key in report["missing_keys"]})))
+
+
+def _keep_one_kernel(model: Model) -> None:
+    """Has bitsandbytes compute in float32 on every processor, in training as in scoring.
+
+    On processors with bfloat16 instructions it would repack 4-bit weights at the first evaluation and
+    compute in bfloat16 from then on: scores would depend on the machine, and training after an evaluation
+    fails.
+    """
+    import bitsandbytes as bnb
+
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def load_trained(base: Path, artifact: Path, head: Head, rung: Rung) -> Model:
     """The trained model as it would be served: ``artifact`` as saved, on the base it was trained on."""
     if rung is Rung.FULL:
-        return load_base(artifact, head).eval()
+        return load_base(artifact, head).model.eval()
     from peft import PeftModel
 
-    model = load_base(base, head, quantised=rung is Rung.QLORA)
+    model = load_base(base, head, quantised=rung is Rung.QLORA).model
     with quiet_libraries():
         return PeftModel.from_pretrained(model, artifact, is_trainable=False).eval()
 
@@ -155,9 +180,13 @@ def adapted_module_names(model: Model) -> tuple[str, ...]:
     )
 
 
-def _with_adapter(model: Model, head: Head, settings: PilotSettings) -> Model:
+def _with_adapter(loaded: LoadedModel, head: Head, settings: PilotSettings) -> Model:
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
+    model = loaded.model
+    # Layers that the checkpoint does not hold start from random weights; left frozen and unsaved they
+    # would be others when the adapter is loaded again. They are trained and saved whole, like the head.
+    fresh = [name for name in loaded.new_modules if head.task is Task.CLASSIFICATION]
     if settings.method is PilotMethod.QLORA:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     targets = settings.target_modules
@@ -168,6 +197,8 @@ def _with_adapter(model: Model, head: Head, settings: PilotSettings) -> Model:
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
             target_modules=targets if isinstance(targets, str) else list(targets),
+            modules_to_save=fresh or None,
+            exclude_modules=fresh or None,
             task_type=TaskType.SEQ_CLS if head.task is Task.CLASSIFICATION else TaskType.CAUSAL_LM,
         ),
     )

@@ -68,7 +68,9 @@ def score(
             model = load_trained(base, artifact, head, rung)
             log_probabilities = _label_log_probabilities(model, rows, tokenizer, rung, progress)
         return _classification_table(log_probabilities, rows, head)
-    model = load_base(base, head).eval() if artifact is None else load_trained(base, artifact, head, rung)
+    model = (
+        load_base(base, head).model.eval() if artifact is None else load_trained(base, artifact, head, rung)
+    )
     return _instruction_table(model, rows, tokenizer, generation, rung, progress)
 
 
@@ -174,7 +176,18 @@ def _generate(
     progress: Progress,
 ) -> tuple[str, ...]:
     import torch
+    from transformers import GenerationConfig
 
+    # Written out, because a model's own defaults (beams, sampling, penalties) would stand in for gaps.
+    greedy = GenerationConfig(
+        max_new_tokens=generation.max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        pad_token_id=tokenizer.pad_token_id or 0,
+        eos_token_id=_stop_ids(model, tokenizer),
+    )
     prompts = rows["prompt_ids"]
     answers = [""] * len(prompts)
     done = 0
@@ -191,10 +204,7 @@ def _generate(
             tokens = model.generate(
                 input_ids=padded.ids,
                 attention_mask=padded.attention,
-                max_new_tokens=generation.max_new_tokens,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id or 0,
-                eos_token_id=tokenizer.eos_token_id,
+                generation_config=greedy,
             )[:, padded.ids.shape[1] :]  # (batch, new tokens)
             texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
             for index, text in zip(batch, texts, strict=True):
@@ -202,6 +212,13 @@ def _generate(
             done += len(batch)
             progress(done, len(prompts), f"answers of {rung.value}")
     return tuple(answers)
+
+
+def _stop_ids(model: Model, tokenizer: Any) -> list[int]:
+    """The tokenizer's end of sequence, and whatever else the model's own configuration stops at."""
+    own = model.generation_config.eos_token_id
+    ids = [tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])]
+    return sorted({each for each in ids if each is not None})
 
 
 def text_scores(answers: Sequence[str], references: Sequence[str]) -> dict[str, NDArray[np.float64]]:

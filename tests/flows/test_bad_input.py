@@ -130,6 +130,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "missing data file": ({"data": {"source": "rowz.jsonl"}}, "rows.jsonl"),
     "unknown model": ({"model": {"source": "org/never-heard-of"}}, "model.source org/never-heard-of"),
     "unknown layer": ({"pilot": {"target_modules": ["q_proj"]}}, "pilot.target_modules"),
+    "rows longer than the model": ({"model": {"max_tokens": 600}}, "at most 512"),
     "unknown setting": ({"pilot": {"rnk": 4}}, "did you mean 'rank'?"),
     "unwritable output": ({"output": "/proc/lorafirst"}, "a folder that can be written to"),
 }

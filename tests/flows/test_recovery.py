@@ -65,6 +65,76 @@ def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
     assert new_report["outcome"] == old_report["outcome"]
 
 
+def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
+    write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """The pilot was short and full was permitted; then the run was killed, and the data was mended."""
+    import yaml
+
+    config = write_run(rows, policy={"target": 0.3}, training={"max_steps": 60})
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    report = _run_here(config)
+    dossier = Path(report["dossier"])
+    (dossier / "manifest.json").unlink()
+    for planted in ("permit.json", "decisions/03-escalation.json", "full/evidence.json", ".left.over"):
+        (dossier / planted).parent.mkdir(exist_ok=True)
+        (dossier / planted).write_text("{}", encoding="utf-8")
+    data = Path(settings["data"]["source"])
+    data.write_text("\n".join(data.read_text(encoding="utf-8").splitlines()[:-5]) + "\n", encoding="utf-8")
+    again = _run_here(config)
+    assert again["run_id"] == report["run_id"]
+    listed = {file["path"] for file in json.loads((dossier / "manifest.json").read_bytes())["files"]}
+    assert not [name for name in listed if name.startswith(("full/", "permit", "."))]
+    assert [decision["gate"] for decision in again["decisions"]] == ["contract", "quality"]
+    assert "decisions/03-escalation.json" not in listed
+
+
+def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: list[dict[str, str]]) -> None:
+    def reused(**changes: object) -> dict[str, bool]:
+        from contextlib import suppress
+
+        from data_contracts.settings_file import load_settings
+        from flows.finetune import finetune
+        from tasks.stages.watching import listening
+
+        class Recorder:
+            def __init__(self) -> None:
+                self.stages: dict[str, bool] = {}
+
+            def run_started(self, run_id: str, resumed: bool) -> None: ...
+
+            def progressed(self, done: int, total: int, what: str) -> None: ...
+
+            def decided(self, decision: object) -> None: ...
+
+            def stage_ended(self, stage: str, line: str, cost: object, reused: bool) -> None:
+                self.stages[stage] = reused
+
+        recorder = Recorder()
+        config = write_run(rows, **{"policy": {"target": 0.2}, "training": {"max_steps": 40}, **changes})
+        with listening(recorder), suppress(KeyError):
+            finetune(load_settings(config))
+        del recorder.stages["base model"]
+        return recorder.stages
+
+    data = {"contract", "snapshot", "baseline", "score baseline"}
+    stages = data | {"train lora", "score lora"}
+    assert set(reused().items()) == {(stage, False) for stage in stages}
+    assert {stage for stage, kept in reused().items() if kept} == stages
+    assert {stage for stage, kept in reused(policy={"target": 0.21}).items() if kept} == stages
+    assert {stage for stage, kept in reused(seed=3).items() if kept} == data
+    assert {stage for stage, kept in reused(pilot={"learning_rate": 3e-3}).items() if kept} == data
+    assert not any(reused(model={"max_tokens": 47}).values())
+
+
+def _run_here(config: Path) -> dict[str, object]:
+    from data_contracts.settings_file import load_settings
+    from flows.running import run_here
+
+    report: dict[str, object] = json.loads(run_here(load_settings(config), quiet=True).model_dump_json())
+    return report
+
+
 def test_the_local_api_ends_with_the_run_that_started_it(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:

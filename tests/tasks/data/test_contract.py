@@ -196,6 +196,59 @@ def test_shipped_instruction_contract_serves_both_forms(check: Checker) -> None:
     assert {rule.name.split(".")[0] for rule in talks.rules}.isdisjoint({"prompt", "completion"})
 
 
+MARKED = (
+    "{% for m in messages %}<{{ m['role'] }}> {% if m['role'] == 'user' %}{{ m['content'] }}"
+    "{% elif m['content'] == 'unmarked' %}{{ m['content'] }}{% generation %}{% endgeneration %}"
+    "{% else %}{% generation %}{{ m['content'] }}{% endgeneration %}{% endif %} {% endfor %}"
+    "{% if add_generation_prompt %}<assistant> {% endif %}"
+)
+"""A template whose marks stand around nothing where the answer is the word unmarked."""
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        None,
+        "  properties:\n  - {name: messages, required: true}\n",
+        "  properties:\n  - name: messages\n    quality:\n"
+        "    - {type: library, name: supervised_tokens, metric: nullValues, mustBe: 0, severity: warning}\n",
+        "  properties:\n  - name: supervised_tokens\n    logicalType: integer\n"
+        "    customProperties: [{property: lorafirst.severity, value: warning}]\n"
+        "    logicalTypeOptions: {minimum: 1}\n",
+    ],
+)
+def test_a_row_of_which_nothing_is_learned_is_named_whatever_the_contract(
+    check: Checker, contract: str | None
+) -> None:
+    check.tokenizer.chat_template = MARKED
+    records = [talk(n) for n in range(300)]
+    records[6]["messages"][1]["content"] = "unmarked"
+    evidence = check(records, Task.INSTRUCTION, contract=contract)
+    found = rule(evidence, "supervised_tokens")
+    assert (found.passed, found.severity) == (False, RuleSeverity.BLOCKING)
+    assert (found.broken_rows, found.examples) == (1, ("a.jsonl, row 7",))
+    assert "supervised_tokens" in check.rejected()["rules"].iloc[0]
+    assert len({rule.name for rule in evidence.rules}) == len(evidence.rules)
+
+
+def test_shipped_contract_leaves_supervised_tokens_to_the_pipeline() -> None:
+    checks = load_contract(None, Task.INSTRUCTION).checks
+    assert not any("supervised_tokens" in check.columns for check in checks)
+
+
+def test_an_answer_that_starts_from_no_token_is_named_whatever_the_contract(check: Checker) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    # Without an opening token, as many generative models have it.
+    check.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B")
+    records = good_pairs()
+    records[6]["prompt"] = ""
+    contract = "  properties:\n  - {name: prompt, required: true}\n"
+    found = rule(check(records, Task.INSTRUCTION, contract=contract), "prompt_tokens")
+    assert (found.passed, found.severity) == (False, RuleSeverity.BLOCKING)
+    assert (found.broken_rows, found.examples) == (1, ("a.jsonl, row 7",))
+
+
 def test_quarantine_puts_rows_aside_and_warning_keeps_them(check: Checker) -> None:
     def contract(severity: str) -> str:
         return (

@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_contracts.errors import InputError
@@ -80,6 +81,38 @@ def test_file_replaced_under_its_old_timestamp_is_read_anew(write_rows: WriteRow
     write_rows("a.jsonl", [{"text": "new", "label": "x"}])
     os.utime(path, ns=(stamp, stamp))
     assert list(read(path).frame["text"]) == ["new"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_file_whose_name_looks_like_a_pattern_is_read_itself(tmp_path: Path, suffix: str) -> None:
+    def write(name: str, text: str) -> Path:
+        path, frame = tmp_path / f"{name}{suffix}", pd.DataFrame({"text": [text], "label": ["x"]})
+        match suffix:
+            case ".jsonl":
+                frame.to_json(path, orient="records", lines=True)
+            case ".csv":
+                frame.to_csv(path, index=False)
+            case _:
+                frame.to_parquet(path)
+        return path
+
+    write("shard1", "another file's row")
+    rows = read(write("shard[1]", "its own row"))
+    assert list(rows.frame["text"]) == ["its own row"]
+    assert rows.files[0].name == f"shard[1]{suffix}"
+
+
+def test_loader_that_fails_without_a_word_is_named_by_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    (tmp_path / "a.csv").write_text("text,label\na,x\n", encoding="utf-8")
+    assert "MemoryError" in refusal(tmp_path / "a.csv")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "the hub says: MemoryError" in refusal("nobody/no-such-data")
 
 
 def test_file_inside_a_package_is_read_without_importing_it() -> None:

@@ -42,14 +42,27 @@ def test_shares_are_met_about() -> None:
     assert abs(counts[Split.TUNE] / 5000 - 0.1) < 0.02
 
 
-def test_a_conversation_is_known_by_what_comes_before_its_last_answer() -> None:
-    def talk(answer: str) -> list[dict[str, str]]:
-        return [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": answer}]
+def talk(*contents: str) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(contents)]
 
-    frame = pd.DataFrame({"messages": [talk("a"), talk("b")]})
+
+def test_a_conversation_is_known_by_what_comes_before_its_first_answer() -> None:
+    frame = pd.DataFrame({"messages": [talk("Hi", "a"), talk("Hi", "b"), talk("Ho", "a")]})
     keys = content_keys(frame, Form.MESSAGES)
-    assert keys[0] == keys[1]
-    assert len(set(row_ids(frame, Form.MESSAGES))) == 2
+    assert keys[0] == keys[1] != keys[2]
+    assert len(set(row_ids(frame, Form.MESSAGES))) == 3
+
+
+def test_a_conversation_and_its_continuation_share_a_split() -> None:
+    short, long = talk("Hi", "a"), talk("Hi", "a", "And?", "b")
+    frame = pd.DataFrame({"messages": [short, long]})
+    assert len(set(content_keys(frame, Form.MESSAGES))) == 1
+
+
+def test_a_system_turn_is_part_of_the_question() -> None:
+    system = [{"role": "system", "content": "Be brief."}]
+    frame = pd.DataFrame({"messages": [talk("Hi", "a"), system + talk("Hi", "a")]})
+    assert len(set(content_keys(frame, Form.MESSAGES))) == 2
 
 
 def test_the_identity_of_a_row_is_fixed_for_all_time() -> None:

@@ -101,10 +101,48 @@ def test_only_the_assistant_and_its_end_of_turn_are_supervised(
     assert row["reference"] == "Now we rest."
 
 
-def test_marks_in_the_template_are_used(tmp_path: Path, chat_tokenizer: "PreTrainedTokenizerBase") -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("Good day.", "good day."), ("Good [PAD] day \U0001f984.", "good [PAD] day [UNK].")],
+)
+def test_a_turn_that_ends_otherwise_than_the_sequence_is_learned_through_its_end(
+    tmp_path: Path, chat_tokenizer: "PreTrainedTokenizerBase", content: str, says: str
+) -> None:
+    # As in Gemma: the template writes the trimmed content, an end of turn that is not the end of sequence,
+    # and a line break, here a word so that it makes a token.
     chat_tokenizer.chat_template = (
-        "{% for m in messages %}<{{ m['role'] }}> {% if m['role'] == 'assistant' %}{% generation %}"
-        "{{ m['content'] }}{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}{% endfor %}"
+        "{% for m in messages %}[CLS] {{ m['role'] }} {{ m['content'] | trim }} [MASK] break{% endfor %}"
+        "{% if add_generation_prompt %}[CLS] assistant {% endif %}"
+    )
+    talk = [{**turn, "content": f"  {content} "} if turn == TALK[1] else turn for turn in TALK]
+    (row,) = encode(tmp_path, chat_tokenizer, {"messages": [talk]})
+    assert supervised(chat_tokenizer, row) == f"{says} [MASK] now we rest. [MASK]"
+
+
+def test_end_of_turn_may_be_special_without_a_name(
+    tmp_path: Path, chat_tokenizer: "PreTrainedTokenizerBase"
+) -> None:
+    from tokenizers import AddedToken
+
+    chat_tokenizer.add_tokens([AddedToken("<end_of_turn>", special=True)])
+    chat_tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} <end_of_turn> break{% endfor %}"
+        "{% if add_generation_prompt %}assistant {% endif %}"
+    )
+    (row,) = encode(tmp_path, chat_tokenizer, {"messages": [TALK]})
+    assert supervised(chat_tokenizer, row) == "good day. <end_of_turn> now we rest. <end_of_turn>"
+
+
+@pytest.mark.parametrize(
+    "mark", ["{% generation %}", "{%- generation %}", "{%-generation%}", "{%  generation -%}"]
+)
+def test_marks_in_the_template_are_used(
+    tmp_path: Path, chat_tokenizer: "PreTrainedTokenizerBase", mark: str
+) -> None:
+    chat_tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m['role'] }}> {% if m['role'] == 'assistant' %}"
+        + mark
+        + "{{ m['content'] }}{% endgeneration %} unmarked {% else %}{{ m['content'] }}{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<assistant> {% endif %}"
     )
     (row,) = encode(tmp_path, chat_tokenizer, {"messages": [TALK]})

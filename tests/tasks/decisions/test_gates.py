@@ -13,6 +13,7 @@ from data_contracts.records.snapshot import ContractEvidence, ContractRule, Rule
 from tasks.decisions.gates import (
     GAIN,
     LEVEL,
+    LEVEL_OF_BASELINE,
     UPLIFT,
     ScoredSplit,
     decide_contract,
@@ -65,8 +66,29 @@ def test_quality_of_a_metric_that_should_be_low(mean: float, verdict: Verdict) -
 
 def test_quality_also_asks_for_uplift_over_the_baseline() -> None:
     decision = decide_quality(right(0.95), right(0.95), policy=ACCURACY, run_id=RUN)
-    assert verdicts(decision) == {LEVEL: Verdict.PASS, UPLIFT: Verdict.FAIL}
+    assert verdicts(decision) == {
+        LEVEL: Verdict.PASS,
+        UPLIFT: Verdict.FAIL,
+        LEVEL_OF_BASELINE: Verdict.PASS,
+    }
     assert decision.verdict is Verdict.FAIL
+
+
+def test_the_baselines_level_is_reported_and_decides_nothing() -> None:
+    decision = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
+    assert verdicts(decision)[LEVEL_OF_BASELINE] is Verdict.FAIL
+    assert decision.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("baseline", "outcome"), [(0.95, Outcome.BASE_SUFFICES), (0.86, Outcome.INCONCLUSIVE)]
+)
+def test_the_baseline_suffices_only_where_it_is_at_the_target(baseline: float, outcome: Outcome) -> None:
+    policy = ACCURACY.model_copy(update={"minimum_uplift": 0.2})
+    quality = decide_quality(right(0.95), right(baseline), policy=policy, run_id=RUN)
+    escalation = decide_escalation(quality, policy=policy, run_id=RUN)
+    contract = _decision(Gate.CONTRACT, Verdict.PASS, Verdict.PASS, Verdict.PASS)
+    assert conclude([contract, quality, escalation]).outcome is outcome
 
 
 def test_quality_never_pairs_different_rows() -> None:
@@ -80,7 +102,8 @@ def test_a_decision_names_its_policy_evidence_and_a_reason_for_every_rule() -> N
     assert decision.evidence == (DIGEST, DIGEST)
     for rule in decision.rules:
         assert rule.interval is not None
-        assert (rule.sentence.endswith(".") and "0.95" in rule.sentence) or rule.name == UPLIFT
+        assert rule.sentence.endswith(".")
+    assert "0.95" in decision.rules[0].sentence
 
 
 @pytest.mark.parametrize("pilot", [right(0.95), right(0.88), right(0.90, 30)])
@@ -162,7 +185,7 @@ def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
 def _decision(gate: Gate, verdict: Verdict, level: Verdict, uplift: Verdict) -> Decision:
     template = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
     rules = tuple(
-        rule.model_copy(update={"verdict": level if rule.name == LEVEL else uplift})
+        rule.model_copy(update={"verdict": level if LEVEL in rule.name else uplift})
         for rule in template.rules
     )
     return template.model_copy(update={"gate": gate, "verdict": verdict, "rules": rules})

@@ -76,11 +76,49 @@ def test_the_order_of_rows_does_not_matter(scores: list[float]) -> None:
     assert forward.lower == pytest.approx(backward.lower, abs=0.02 * spread)
 
 
-def test_equal_artifacts_differ_by_nothing_and_not_with_certainty() -> None:
+@pytest.mark.parametrize("binary", [True, False])
+def test_equal_artifacts_differ_by_nothing_and_not_with_certainty(binary: bool) -> None:
     scores = np.array([0.0, 1.0, 1.0, 0.0] * 25)
-    interval = difference_interval(scores, scores, alpha=0.05)
-    assert (interval.mean, interval.method) == (0.0, "constant")
+    interval = difference_interval(scores, scores, binary=binary, alpha=0.05, span=2.0)
+    assert interval.mean == 0.0
     assert interval.lower < 0.0 < interval.upper
+    if not binary:
+        # The rule of three's exact form, for changes as large as the span.
+        assert (interval.method, interval.upper) == ("few-changes", pytest.approx(2 * (1 - 0.05**0.01)))
+
+
+@pytest.mark.parametrize(("binary", "changed"), [(True, 1), (True, 3), (False, 1), (False, 2)])
+def test_a_few_better_rows_are_no_gain_shown(binary: bool, changed: int) -> None:
+    worse = np.repeat([1.0, 0.0], [250, 50])
+    better = worse.copy()
+    better[250 : 250 + changed] = 1.0
+    interval = difference_interval(better, worse, binary=binary, alpha=0.05)
+    assert interval.mean == pytest.approx(changed / 300)
+    assert interval.lower < 0.0
+
+
+def test_newcombe_gives_the_figures_of_its_paper() -> None:
+    """Newcombe 1998, table III, method 10: 36 + 12 + 2 + 0 of 50 pairs, 95 % two-sided: 0.0569 to 0.3404."""
+    first = np.repeat([1.0, 1.0, 0.0], [36, 12, 2])
+    second = np.repeat([1.0, 0.0, 1.0], [36, 12, 2])
+    interval = difference_interval(first, second, binary=True, alpha=0.025)
+    assert (interval.lower, interval.upper) == (
+        pytest.approx(0.0569, abs=5e-5),
+        pytest.approx(0.3404, abs=5e-5),
+    )
+
+
+@pytest.mark.parametrize(("up", "down"), [(0.01, 0.01), (0.02, 0.02), (0.1, 0.1), (0.005, 0.005)])
+def test_paired_gains_pass_on_noise_no_more_often_than_alpha(up: float, down: float) -> None:
+    """With no true gain, ``lower >= 0`` is an error; few discordant rows are where a bootstrap commits it."""
+    random, runs, passed = np.random.default_rng(4), 600, 0
+    for _ in range(runs):
+        changes = random.choice([1, -1, 0], p=[up, down, 1 - up - down], size=300)
+        second = random.choice([0.0, 1.0], size=300)
+        second = np.where(changes == 1, 0.0, np.where(changes == -1, 1.0, second))
+        interval = difference_interval(second + changes, second, binary=True, alpha=0.05)
+        passed += interval.lower >= 0.0
+    assert passed / runs < 0.05 + 4 * (0.05 * 0.95 / runs) ** 0.5
 
 
 def test_the_same_scores_give_the_same_interval_again() -> None:

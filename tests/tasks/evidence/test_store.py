@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_contracts.records.evidence import Cost
+from data_contracts.records.base import Cost
 from tasks.evidence.store import RECORD_FILE, StageKey, StageStore
 
 RECORD = Cost(seconds=1.0, cpu_seconds=2.0, peak_memory_bytes=3)
