@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
     report = _run_here(config)
     dossier = Path(report["dossier"])
     (dossier / "manifest.json").unlink()
-    for planted in ("permit.json", "decisions/03-escalation.json", "full/evidence.json", ".left.over"):
+    for planted in ("permit.json", "decisions/04-justification.json", "full/evidence.json", ".left"):
         (dossier / planted).parent.mkdir(exist_ok=True)
         (dossier / planted).write_text("{}", encoding="utf-8")
     data = Path(settings["data"]["source"])
@@ -85,8 +86,9 @@ def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
     assert again["run_id"] == report["run_id"]
     listed = {file["path"] for file in json.loads((dossier / "manifest.json").read_bytes())["files"]}
     assert not [name for name in listed if name.startswith(("full/", "permit", "."))]
-    assert [decision["gate"] for decision in again["decisions"]] == ["contract", "quality"]
-    assert "decisions/03-escalation.json" not in listed
+    made = {f"decisions/{n:02}-{each['gate']}.json" for n, each in enumerate(again["decisions"], start=1)}
+    assert {name for name in listed if name.startswith("decisions/")} == made
+    assert "decisions/04-justification.json" not in made
 
 
 def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: list[dict[str, str]]) -> None:
@@ -127,11 +129,11 @@ def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: 
     assert not any(reused(model={"max_tokens": 47}).values())
 
 
-def _run_here(config: Path) -> dict[str, object]:
+def _run_here(config: Path) -> dict[str, Any]:
     from data_contracts.settings_file import load_settings
     from flows.running import run_here
 
-    report: dict[str, object] = json.loads(run_here(load_settings(config), quiet=True).model_dump_json())
+    report: dict[str, Any] = json.loads(run_here(load_settings(config), quiet=True).model_dump_json())
     return report
 
 

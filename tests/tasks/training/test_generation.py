@@ -62,7 +62,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens(smollm2: BaseModelRecord, 
             logits = model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
         by_hand = [-float(logits[place - 1, ids[place]]) for place in range(len(ids) - answer, len(ids))]
         loss = table.scores["completion_loss"][index]
-        assert loss == pytest.approx(sum(by_hand) / answer, abs=1e-4)
+        assert loss == pytest.approx(sum(by_hand) / answer, abs=1e-3)
 
 
 def test_an_answer_does_not_depend_on_its_neighbours_in_the_batch(
