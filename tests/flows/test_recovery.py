@@ -22,7 +22,7 @@ def start(config: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=dict(os.environ),  # the session's API
+        env=dict(os.environ),  # the API that is up for all tests
     )
 
 
