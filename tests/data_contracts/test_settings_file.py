@@ -34,9 +34,9 @@ def problems_of(folder: Path, text: str) -> list[str]:
 
 
 def test_paths_are_taken_from_the_files_folder(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, GOOD))
+    settings = load_settings(write(tmp_path, GOOD + "output: elsewhere\n"))
     assert settings.data.source == str(tmp_path / "rows.jsonl")
-    assert settings.output == tmp_path / "runs"
+    assert settings.output == tmp_path / "elsewhere"
     assert settings.model.source == "org/model"
 
 
