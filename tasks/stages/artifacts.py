@@ -8,14 +8,15 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data_contracts.records.decision import Decision, RunReport, Verdict
+from data_contracts.records.decision import Decision, RuleResult, RunReport, Verdict
 from data_contracts.records.evidence import CurvePoint
 from tasks.stages.curves import CURVE_PICTURE
 from tasks.stages.watching import artifact_key
 
 _log = logging.getLogger(__name__)
 
-_MARK = {Verdict.PASS: "✅ pass", Verdict.FAIL: "❌ fail", Verdict.INCONCLUSIVE: "❔ inconclusive"}
+_MARK = {Verdict.PASS: "✓ pass", Verdict.FAIL: "✗ fail", Verdict.INCONCLUSIVE: "? inconclusive"}
+"""Letters, not emoji: those need a font that servers and old browsers may lack."""
 
 
 def show_decision(decision: Decision) -> None:
@@ -48,15 +49,24 @@ def decision_markdown(decision: Decision) -> str:
         f"# {decision.gate.value}: {_MARK[decision.verdict]}",
         decision.sentence,
         "",
-        "| rule | observed | threshold | verdict |",
+        "| rule | verdict | observed | threshold |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {rule.name} | {rule.observed} | {rule.threshold} | {_MARK[rule.verdict]} |"
+        f"| {rule.name} | {_verdict(rule)} | {_cell(rule.observed)} | {_cell(rule.threshold)} |"
         for rule in decision.rules
     ]
     lines += ["", *(f"- {rule.sentence}" for rule in decision.rules)]
     return "\n".join(lines)
+
+
+def _verdict(rule: RuleResult) -> str:
+    return _MARK[rule.verdict] if rule.decides else f"({rule.verdict.value})"
+
+
+def _cell(text: str) -> str:
+    """A pattern or a label may hold what would end a cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def report_markdown(report: RunReport) -> str:

@@ -43,7 +43,7 @@ def test_what_a_person_sees_in_the_ui(
         "decisions", "gate-contract", "gate-quality", "gate-escalation", "gate-justification",
         "curve-lora", "curve-full", "lora-progress", "full-progress",
     } <= set(artifacts)  # fmt: skip
-    assert "| escalation | ✅ pass |" in artifacts["decisions"].data
+    assert "| escalation | ✓ pass |" in artifacts["decisions"].data
     assert report.dossier in artifacts["decisions"].data
     assert "data:image/svg+xml;base64," in artifacts["curve-lora"].data
     assert artifacts["lora-progress"].type == "progress"
