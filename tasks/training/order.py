@@ -26,15 +26,11 @@ def training_order(lengths: Sequence[int], *, steps: int, batch_size: int, seed:
         random = np.random.default_rng((seed, epoch))
         shuffled = random.permutation(sizes.size)
         batches = []
-        short = []
         for start in range(0, sizes.size, batch_size * _POOL_BATCHES):
             pool = shuffled[start : start + batch_size * _POOL_BATCHES]
             pool = pool[np.argsort(sizes[pool], kind="stable")]
-            cut = [pool[at : at + batch_size] for at in range(0, pool.size, batch_size)]
-            batches += [batch for batch in cut if batch.size == batch_size]
-            short += [batch for batch in cut if batch.size < batch_size]
+            batches += [pool[at : at + batch_size] for at in range(0, pool.size, batch_size)]
         random.shuffle(batches)
-        # An incomplete batch goes last: in the middle it would shift every later batch across two lengths.
-        order += np.concatenate([*batches, *short]).tolist()
+        order += np.concatenate(batches).tolist()
         epoch += 1
     return order[:wanted]
