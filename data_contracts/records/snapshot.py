@@ -14,6 +14,8 @@ class Split(StrEnum):
     """Model selection; the learning curves are taken here."""
     GATE = "gate"
     """Touched by gates only."""
+    RESERVE = "reserve"
+    """Sealed, for one second look per run, registered beforehand; empty where there is to be none."""
 
 
 class RuleSeverity(StrEnum):

@@ -22,8 +22,8 @@ def content_fields(form: Form) -> list[tuple[str, pa.DataType]]:
     return [(name, _TURNS if name == "messages" else pa.string()) for name in CONTENT_COLUMNS[form]]
 
 
-def write_accepted(frame: "pd.DataFrame", form: Form, path: Path) -> None:
-    """``row_id``, the content, ``split``, and where each row came from."""
+def write_accepted(frame: "pd.DataFrame", kept: "pd.DataFrame", form: Form, path: Path) -> None:
+    """``row_id``, the content, ``split``, where each row came from, and the columns kept beside it."""
     fields = [
         ("row_id", pa.string()),
         *content_fields(form),
@@ -31,7 +31,10 @@ def write_accepted(frame: "pd.DataFrame", form: Form, path: Path) -> None:
         ("source_file", pa.string()),
         ("source_row", pa.int64()),
     ]
-    write_parquet(_table(frame, fields), path)
+    table = _table(frame, fields)
+    for name in kept.columns:
+        table = table.append_column(name, pa.array(list(kept[name]), pa.string()))
+    write_parquet(table, path)
 
 
 def write_rejected(frame: "pd.DataFrame", form: Form, rejected: Mapping[int, Rejection], path: Path) -> None:

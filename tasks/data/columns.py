@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from data_contracts.errors import Problem
 from data_contracts.records.metrics import Task
-from data_contracts.records.settings import ColumnSettings
+from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings
 
 
 class Form(StrEnum):
@@ -50,6 +50,11 @@ def form_of(columns: Sequence[str], task: Task) -> Form:
     return next(form for form in forms_of(task) if set(CONTENT_COLUMNS[form]) <= set(columns))
 
 
+def kept_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Those of a file of ours that ``data.columns.keep`` put there, which cannot have our own names."""
+    return tuple(column for column in columns if column not in OWN_COLUMNS)
+
+
 @dataclass(frozen=True)
 class ChosenColumns:
     """The user's column for each canonical one, or what stands in the way."""
@@ -64,33 +69,48 @@ def choose_columns(
     found: Sequence[str], *, settings: ColumnSettings, task: Task, where: str
 ) -> ChosenColumns:
     """Maps the columns ``found`` in one file; every missing one is a problem with its remedy."""
-    named = {name: value for name, value in settings.model_dump().items() if value is not None}
-    names = {name: named.get(name, name) for name in ColumnSettings.model_fields}
+    named = {
+        name: value for name, value in settings.model_dump(exclude={"keep"}).items() if value is not None
+    }
+    names = {name: named.get(name, name) for name in ColumnSettings.model_fields if name != "keep"}
+    unkept = tuple(_not_to_keep(name, found, where) for name in settings.keep if name not in found)
     forms = forms_of(task)
     touched = [form for form in forms if any(column in named for column in CONTENT_COLUMNS[form])]
     if not touched:
         touched = [form for form in forms if any(names[c] in found for c in CONTENT_COLUMNS[form])]
     if len(forms) > 1 and len(touched) != 1:
-        return ChosenColumns(None, {}, (_form_problem(touched, found, where),))
+        return ChosenColumns(None, {}, (_form_problem(touched, found, where), *unkept))
     form = (touched or list(forms))[0]
     wanted = CONTENT_COLUMNS[form] + (("split",) if settings.split is not None else ())
     missing = [column for column in wanted if names[column] not in found]
     return ChosenColumns(
         form,
         {column: names[column] for column in wanted},
-        tuple(_missing(column, names[column], found, where) for column in missing),
+        (*(_missing(column, names[column], found, where) for column in missing), *unkept),
     )
 
 
 def _missing(field: str, name: str, found: Sequence[str], where: str) -> Problem:
-    near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
-    suggestion = f", perhaps {near[0]!r}" if near else ""
     return Problem(
         where=where,
         expected=f"a column {name!r}",
         found=f"columns {_listed(found)}",
-        remedy=f"set data.columns.{field} to the column that holds it{suggestion}",
+        remedy=f"set data.columns.{field} to the column that holds it{_perhaps(name, found)}",
     )
+
+
+def _not_to_keep(name: str, found: Sequence[str], where: str) -> Problem:
+    return Problem(
+        where=where,
+        expected=f"a column {name!r} to keep",
+        found=f"columns {_listed(found)}",
+        remedy=f"correct or leave out the name under data.columns.keep{_perhaps(name, found)}",
+    )
+
+
+def _perhaps(name: str, found: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
+    return f", perhaps {near[0]!r}" if near else ""
 
 
 def _form_problem(touched: Sequence[Form], found: Sequence[str], where: str) -> Problem:

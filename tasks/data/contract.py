@@ -10,7 +10,7 @@ from data_contracts.errors import InputError, Problem
 from data_contracts.records.base import digest_bytes
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
-from data_contracts.records.snapshot import ContractEvidence
+from data_contracts.records.snapshot import ContractEvidence, Split
 from tasks.data.checks import Check
 from tasks.data.columns import CONTENT_COLUMNS, DERIVED_COLUMNS, Form, form_of, forms_of
 from tasks.data.derived import places_of, with_derived_columns
@@ -126,14 +126,17 @@ def check_contract(
     rejected = rejections(row_results, frame, places)
     left = [index for index in range(len(frame)) if index not in rejected]
     accepted = with_table_columns(frame.iloc[left].reset_index(drop=True))
-    about_table = [*(check for check in own if check.whole_table), *table_checks(form)]
+    named = any(value == Split.RESERVE for value in frame["split"])
+    reserved = named if user_split else splits.reserve > 0
+    about_table = [check for check in own if check.whole_table]
+    about_table += table_checks(form, user_split=user_split, reserved=reserved)
     table_results = run_checks(accepted, about_table)
     left_places = [places[index] for index in left]
     examples = {SAME_QUESTION: _question_examples(frame, places)} if user_split else {}
 
     from tasks.data.checked_rows import write_accepted, write_rejected
 
-    write_accepted(accepted, form, folder / ACCEPTED)
+    write_accepted(accepted, rows.kept.iloc[left], form, folder / ACCEPTED)
     write_rejected(frame, form, rejected, folder / REJECTED)
     return ContractEvidence(
         task=task,

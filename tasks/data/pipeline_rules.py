@@ -11,8 +11,9 @@ from tasks.data.columns import Form
 if TYPE_CHECKING:
     import pandas as pd
 
-MINIMUM_ROWS = {Split.TRAIN: 8, Split.TUNE: 4, Split.GATE: 30}
-"""Below 30 gate rows no interval is of use: at 30, a share's 95 % interval is still up to 37 points wide."""
+MINIMUM_ROWS = {Split.TRAIN: 8, Split.TUNE: 4, Split.GATE: 30, Split.RESERVE: 30}
+"""Below 30 rows to judge by no interval is of use: at 30, a share's 95 % interval is still up to 37 points
+wide."""
 
 DUPLICATES = "no_duplicates"
 SAME_QUESTION = "no_question_in_two_splits"
@@ -28,15 +29,16 @@ class SharedQuestion:
 
 def row_checks(form: Form, *, max_tokens: int, user_split: bool) -> tuple[Check, ...]:
     """Rules about single rows, run on all of them."""
-    generative = () if form is Form.CLASSIFICATION else (_supervised_tokens(), _prompt_tokens())
+    generative = () if form is Form.CLASSIFICATION else _token_minimums()
     checks = (_usable(form), _max_tokens(form, max_tokens), *generative, _no_duplicates())
     return (*checks, _split_value(), _same_question()) if user_split else checks
 
 
-def table_checks(form: Form) -> tuple[Check, ...]:
-    """Rules about what is left, run on the accepted rows."""
+def table_checks(form: Form, *, user_split: bool, reserved: bool) -> tuple[Check, ...]:
+    """Rules about what is left, run on the accepted rows; ``reserved`` says whether there is a reserve."""
     labels = (_two_labels(), _labels_seen()) if form is Form.CLASSIFICATION else ()
-    return (*labels, *(_enough(split) for split in Split))
+    splits = [split for split in Split if reserved or split is not Split.RESERVE]
+    return (*labels, *(_enough(split, user_split=user_split) for split in splits))
 
 
 def rule_names() -> frozenset[str]:
@@ -44,7 +46,10 @@ def rule_names() -> frozenset[str]:
     return frozenset(
         check.name
         for form in Form
-        for check in (*row_checks(form, max_tokens=1, user_split=True), *table_checks(form))
+        for check in (
+            *row_checks(form, max_tokens=1, user_split=True),
+            *table_checks(form, user_split=True, reserved=True),
+        )
     )
 
 
@@ -66,7 +71,7 @@ def shared_questions(frame: "pd.DataFrame") -> tuple[SharedQuestion, ...]:
 
 
 def with_table_columns(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """``frame`` with ``in_train``, ``in_tune``, ``in_gate`` and, with labels, ``label_in_train``."""
+    """``frame`` with ``in_train`` and the like for each split and, with labels, ``label_in_train``."""
     columns = {f"in_{split}": [int(value == split) for value in frame["split"]] for split in Split}
     frame = frame.assign(**columns)
     if "label" in frame:
@@ -109,30 +114,34 @@ def _max_tokens(form: Form, max_tokens: int) -> Check:
     )
 
 
-def _supervised_tokens() -> Check:
-    return Check(
-        name="supervised_tokens",
-        kind=CheckKind.BETWEEN,
-        columns=("supervised_tokens",),
-        view=View.NUMBER,
-        minimum=1,
-        expected="at least 1 token to learn from in each row, after truncation",
-        requirement="A row of whose tokens none belongs to an answer teaches nothing, and has no loss.",
-        remedy="raise model.max_tokens, shorten the prompts of the rows named, or choose a model whose chat "
-        "template marks the assistant's turns",
+def _token_minimums() -> tuple[Check, Check]:
+    return (
+        _at_least_one_token(
+            "supervised_tokens",
+            expected="at least 1 token to learn from in each row, after truncation",
+            requirement="A row of whose tokens none belongs to an answer teaches nothing, and has no loss.",
+            remedy="raise model.max_tokens, shorten the prompts of the rows named, or choose a model whose "
+            "chat template marks the assistant's turns",
+        ),
+        _at_least_one_token(
+            "prompt_tokens",
+            expected="at least 1 token before the answer in each row",
+            requirement="An answer is generated from the tokens before it, and cannot start from none.",
+            remedy="write a prompt into the rows named, or leave them out",
+        ),
     )
 
 
-def _prompt_tokens() -> Check:
+def _at_least_one_token(column: str, *, expected: str, requirement: str, remedy: str) -> Check:
     return Check(
-        name="prompt_tokens",
+        name=column,
         kind=CheckKind.BETWEEN,
-        columns=("prompt_tokens",),
+        columns=(column,),
         view=View.NUMBER,
         minimum=1,
-        expected="at least 1 token before the answer in each row",
-        requirement="An answer is generated from the tokens before it, and cannot start from none.",
-        remedy="write a prompt into the rows named, or leave them out",
+        expected=expected,
+        requirement=requirement,
+        remedy=remedy,
     )
 
 
@@ -191,19 +200,28 @@ def _labels_seen() -> Check:
         kind=CheckKind.IN_SET,
         columns=("label_in_train",),
         values=(True,),
-        expected="every label of tune and gate also in train",
+        expected="every label of the other splits also in train",
         requirement="A label unseen in train cannot be learned; every row with it would count as an error.",
         remedy="add rows with the labels of the rows named, merge these labels, or leave them out",
     )
 
 
-def _enough(split: Split) -> Check:
+def _enough(split: Split, *, user_split: bool) -> Check:
     minimum = MINIMUM_ROWS[split]
+    interval = "Fewer rows cannot carry an interval of any use: at 30 it is up to 37 points wide."
     why = {
         Split.TRAIN: "Fewer rows cannot fill a batch.",
         Split.TUNE: "Fewer rows give no learning curve.",
-        Split.GATE: "Fewer rows cannot carry an interval of any use: at 30 it is up to 37 points wide.",
+        Split.GATE: interval,
+        Split.RESERVE: interval,
     }[split]
+    remedy = (
+        f"add rows, or mark more of them {split}"
+        if user_split
+        else "add rows, or change the shares under splits"
+    )
+    if split is Split.RESERVE:
+        remedy += "; or go without a second look: " + ("mark none" if user_split else "splits.reserve: 0")
     return Check(
         name=f"enough_{split}_rows",
         kind=CheckKind.TOTAL,
@@ -211,5 +229,5 @@ def _enough(split: Split) -> Check:
         comparisons=(Comparison(Operator.MUST_BE_GREATER_OR_EQUAL_TO, (float(minimum),)),),
         expected=f"at least {minimum} rows in {split}",
         requirement=f"The {split} split needs at least {minimum} accepted rows. {why}",
-        remedy="add rows, or change the shares under splits",
+        remedy=remedy,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import FileRecord, digest_file
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split, SplitRecord
-from tasks.data.columns import CONTENT_COLUMNS, form_of
+from tasks.data.columns import CONTENT_COLUMNS, form_of, kept_columns
 from tasks.data.contract import ACCEPTED, REJECTED
 from tasks.data.parquet_files import write_parquet
 
@@ -19,8 +19,8 @@ def freeze_snapshot(checked: Path, evidence: ContractEvidence, folder: Path) -> 
     """Writes the rows of ``checked`` (the folder of the contract stage) as a snapshot into ``folder``.
 
     Rows lie in the order of their identities, and nothing in the files tells where a row stood in its
-    source, so that the same rows give the same digest however the source orders them. The places are
-    kept in ``checked``.
+    source, so that the same rows give the same digest however the source orders them (of duplicates that
+    differ in a kept column the first stays, and there its place shows). The places are kept in ``checked``.
 
     Raises:
         ArtifactDamagedError: the files in ``checked`` are not the ones ``evidence`` speaks of.
@@ -52,7 +52,7 @@ def _freeze_split(accepted: "pa.Table", split: Split, content: tuple[str, ...], 
     import pyarrow.compute as pc
 
     rows = accepted.filter(pc.equal(accepted["split"], split.value))
-    rows = rows.select(["row_id", *content]).sort_by("row_id")
+    rows = rows.select(["row_id", *content, *kept_columns(rows.column_names)]).sort_by("row_id")
     path = folder / f"{split}.parquet"
     write_parquet(rows, path)
     counts = Counter(rows["label"].to_pylist()) if "label" in content else Counter()

@@ -3,15 +3,14 @@
 import difflib
 import glob
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.hub_names import is_hub_name
 from data_contracts.package_paths import PREFIX, resolve_package_path
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,7 @@ class DataFile:
 
 def is_hub_id(source: str) -> bool:
     """Whether ``source`` can only be meant as ``org/name`` or ``org/name@revision`` on a hub."""
-    return (
-        _HUB_ID.fullmatch(source) is not None
-        and Path(source).suffix not in SUFFIXES
-        and not Path(source).exists()
-    )
+    return is_hub_name(source) and Path(source).suffix not in SUFFIXES and not Path(source).exists()
 
 
 def find_data_files(source: str) -> tuple[DataFile, ...]:

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class SourceRows:
     frame: "pd.DataFrame"
     """``text, label`` | ``prompt, completion`` | ``messages``, perhaps ``split``, then ``source_file``
     and ``source_row`` (the number of the record in its file, from 1)."""
+    kept: "pd.DataFrame"
+    """The columns of ``data.columns.keep`` as text, row by row beside ``frame``; a null is an empty text.
+    Apart, so that no rule, split or identity can depend on them."""
     files: tuple[SourceFile, ...]
 
 
@@ -57,7 +61,11 @@ def read_rows(data: DataSettings, task: Task) -> SourceRows:
     problems.extend(_mixed_forms(tables, chosen))
     if problems:
         raise InputError(problems)
-    return SourceRows(_joined(tables, chosen), tuple(table.file for table in tables))
+    return SourceRows(
+        frame=_joined(tables, chosen),
+        kept=_kept(tables, data.columns.keep),
+        files=tuple(table.file for table in tables),
+    )
 
 
 def _joined(tables: list[_Table], chosen: list[ChosenColumns]) -> "pd.DataFrame":
@@ -73,14 +81,34 @@ def _joined(tables: list[_Table], chosen: list[ChosenColumns]) -> "pd.DataFrame"
     return frame.astype({"source_row": "int64"})
 
 
+def _kept(tables: list[_Table], names: tuple[str, ...]) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = {name: [_text(value) for table in tables for value in table.columns[name]] for name in names}
+    rows = sum(table.file.rows for table in tables)
+    return pd.DataFrame(columns, index=range(rows), dtype=object)
+
+
+def _text(value: Any) -> str:
+    if _is_null(value):
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return str(_label(value))
+
+
 def _cleaned(name: str, value: Any) -> Any:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_null(value):
         return None
     if name == "label":
         return _label(value)
     if name == "messages" and isinstance(value, list):
         return [_turn(turn) for turn in value]
     return value
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _label(value: Any) -> Any:

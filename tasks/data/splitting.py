@@ -7,7 +7,7 @@ stays where it is when the data grows, and the same question never lies in two s
 import hashlib
 import itertools
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_contracts.records.base import canonical_json
@@ -48,19 +48,30 @@ def normalise(text: object) -> str:
 
 
 def split_of(content_key: str, shares: SplitSettings) -> Split:
-    """The split in whose share of [0, 1) the key's hash falls."""
-    position = int.from_bytes(hashlib.sha256(content_key.encode()).digest()[:8], "big") / 2**64
+    """The split in whose share of [0, 1) the key's hash falls: train, tune, gate and reserve in this order.
+
+    Reserve lies at the end, so that sealed rows stay sealed whatever becomes of the other shares.
+    """
+    # No key holds a line break, so the keys of one rotation are never those of another.
+    salted = f"{shares.rotation}\n{content_key}" if shares.rotation else content_key
+    position = int.from_bytes(hashlib.sha256(salted.encode()).digest()[:8], "big") / 2**64
     if position < shares.train:
         return Split.TRAIN
-    return Split.TUNE if position < shares.train + shares.tune else Split.GATE
+    if position < shares.train + shares.tune:
+        return Split.TUNE
+    return Split.RESERVE if 1.0 - position < shares.reserve else Split.GATE
+
+
+def opening_turns(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The turns before the first answer: what a conversation asks."""
+    return list(itertools.takewhile(lambda turn: turn.get("role") != "assistant", turns))
 
 
 def _question_of(turns: Any) -> str:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         return normalise(turns)
-    before = itertools.takewhile(lambda turn: turn.get("role") != "assistant", turns)
     return canonical_json(
-        [[str(turn.get("role")), normalise(turn.get("content"))] for turn in before]
+        [[str(turn.get("role")), normalise(turn.get("content"))] for turn in opening_turns(turns)]
     ).decode()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
+from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.chat import encode_chats
 from tasks.data.columns import Form, form_of
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100
-"""The label of a token on which no loss is taken; PyTorch's own default."""
 _BATCH = 1000
 
 
@@ -101,7 +100,9 @@ def measure_tokens(
     tokens, supervised, prompts = [], [], []
     for row in _encode(frame, form, tokenizer, max_tokens, places):
         tokens.append(row.tokens)
-        supervised.append(1 if form is Form.CLASSIFICATION else sum(label != IGNORED for label in row.labels))
+        supervised.append(
+            1 if form is Form.CLASSIFICATION else sum(label != IGNORED_LABEL for label in row.labels)
+        )
         prompts.append(len(row.prompt_ids))
     return TokenCounts(tokens=tokens, supervised_tokens=supervised, prompt_tokens=prompts)
 
@@ -162,17 +163,17 @@ def _encode_pairs(
             remedy="choose a generative model for an instruction task",
         )
     prompts, completions = list(batch["prompt"]), list(batch["completion"])
-    opening = _opening_ids(tokenizer)
+    opening = opening_ids(tokenizer)
     # Prompt and answer are tokenised apart, so that they join at a token boundary and generation goes
     # on from exactly the ids that training saw before the answer. One space parts them unless either
     # brings white space of its own; it belongs to the answer, as tokenizers attach it to the next word.
-    joined = [_separator(p, c) + c for p, c in zip(prompts, completions, strict=True)]
+    joined = [separator(p, c) + c for p, c in zip(prompts, completions, strict=True)]
     before = tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
     after = tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
     for prompt, answer, completion in zip(before, after, completions, strict=True):
         prompt_ids = opening + prompt
         ids = [*prompt_ids, *answer, tokenizer.eos_token_id]
-        labels = [IGNORED] * len(prompt_ids) + ids[len(prompt_ids) :]
+        labels = [IGNORED_LABEL] * len(prompt_ids) + ids[len(prompt_ids) :]
         yield _Encoded(ids[:max_tokens], labels[:max_tokens], len(ids), prompt_ids, completion)
 
 
@@ -182,7 +183,7 @@ def _encode_messages(
     conversations = [[dict(turn) for turn in turns] for turns in batch["messages"]]
     for turns, chat in zip(conversations, encode_chats(conversations, tokenizer, places), strict=True):
         labels = [
-            token if supervised else IGNORED
+            token if supervised else IGNORED_LABEL
             for token, supervised in zip(chat.input_ids, chat.supervised, strict=True)
         ]
         reference = next(turn["content"] for turn in reversed(turns) if turn["role"] == "assistant")
@@ -191,11 +192,12 @@ def _encode_messages(
         )
 
 
-def _separator(prompt: str, completion: str) -> str:
+def separator(prompt: str, completion: str) -> str:
+    """What parts a prompt from its answer: a space, or nothing where either brings white space."""
     return "" if not prompt or prompt[-1].isspace() or completion[:1].isspace() else " "
 
 
-def _opening_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """The special tokens that the tokenizer puts before a text, such as beginning-of-sequence."""
     plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
     special: list[int] = tokenizer("a")["input_ids"]

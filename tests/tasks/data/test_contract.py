@@ -44,7 +44,8 @@ class Checker:
         *,
         contract: str | None = None,
         max_tokens: int = 64,
-        **columns: str,
+        splits: SplitSettings | None = None,
+        **columns: str | tuple[str, ...],
     ) -> ContractEvidence:
         path = None
         if contract is not None:
@@ -52,12 +53,12 @@ class Checker:
             path.write_text(HEADER + contract, encoding="utf-8")
         source = str(self.write_rows("a.jsonl", records))
         return check_contract(
-            read_rows(DataSettings(source=source, columns=ColumnSettings(**columns)), task),
+            read_rows(DataSettings(source=source, columns=ColumnSettings.model_validate(columns)), task),
             contract=load_contract(path, task),
             task=task,
             tokenizer=self.tokenizer,
             max_tokens=max_tokens,
-            splits=SplitSettings(),
+            splits=splits or SplitSettings(),
             folder=self.folder / "contract",
         )
 
@@ -133,8 +134,9 @@ def test_one_label_is_too_few(check: Checker) -> None:
     assert broken(check([{**row, "label": "x"} for row in good_rows()])) == {"at_least_two_labels"}
 
 
-def test_label_that_train_never_sees_is_named(check: Checker) -> None:
-    splits = ["train"] * 100 + ["tune"] * 50 + ["gate"] * 50
+@pytest.mark.parametrize("last", ["gate", "reserve"])
+def test_label_that_train_never_sees_is_named(check: Checker, last: str) -> None:
+    splits = ["train"] * 100 + ["tune"] * 50 + [last] * 50
     records = [{**row, "s": split} for row, split in zip(good_rows(200), splits, strict=True)]
     records[199]["label"] = "rare"
     found = rule(check(records, split="s"), "labels_seen_in_train")
@@ -147,18 +149,58 @@ def test_too_few_rows_break_the_rule_of_each_split(check: Checker) -> None:
     assert "37 points" in rule(evidence, "enough_gate_rows").sentence
 
 
+def test_a_reserve_that_is_asked_for_must_have_enough_rows(check: Checker) -> None:
+    splits = SplitSettings(reserve=0.02)
+    found = rule(check(good_rows(), splits=splits), "enough_reserve_rows")
+    assert not found.passed
+    assert found.remedy.endswith("splits.reserve: 0")
+    assert broken(check(good_rows(), splits=SplitSettings(reserve=0.0))) == set()
+
+
+def in_splits(**counts: int) -> list[dict[str, Any]]:
+    names = [split for split, count in counts.items() for _ in range(count)]
+    return [{**row, "split": split} for row, split in zip(good_rows(len(names)), names, strict=True)]
+
+
+def test_data_with_splits_of_their_own_have_the_reserve_that_they_name(check: Checker) -> None:
+    without = check(in_splits(train=40, tune=20, gate=40), split="split")
+    assert broken(without) == set()
+    assert "enough_reserve_rows" not in {rule.name for rule in without.rules}
+    few = in_splits(train=40, tune=20, gate=40, reserve=29)
+    found = rule(check(few, split="split", splits=SplitSettings(reserve=0.0)), "enough_reserve_rows")
+    assert (found.passed, found.observed) == (False, "29 rows")
+    assert found.remedy.endswith("mark none")
+    assert broken(check(in_splits(train=40, tune=20, gate=40, reserve=30), split="split")) == set()
+
+
+def test_rows_that_differ_in_a_kept_column_alone_are_duplicates(check: Checker, tmp_path: Path) -> None:
+    records = [{**row, "channel": "phone"} for row in good_rows()]
+    evidence = check([*records, {**records[3], "channel": "post"}], keep=("channel",))
+    assert rule(evidence, "no_duplicates").examples == ("a.jsonl, row 301",)
+    assert set(pd.read_parquet(tmp_path / "contract" / ACCEPTED)["channel"]) == {"phone"}
+
+
+def test_kept_values_stay_with_their_rows_when_others_leave(check: Checker, tmp_path: Path) -> None:
+    records = [{**row, "channel": row["text"]} for row in good_rows()]
+    check([{"text": "", "label": "x", "channel": "gone"}, *records], keep=("channel",))
+    accepted = pd.read_parquet(tmp_path / "contract" / ACCEPTED)
+    assert len(accepted) == 300
+    assert list(accepted["channel"]) == list(accepted["text"])
+
+
 def test_nothing_accepted_is_evidence_and_no_error(check: Checker) -> None:
     evidence = check([{"text": "", "label": "x"}] * 3)
     assert evidence.rows_accepted == 0
     assert {"enough_train_rows", "at_least_two_labels"} <= broken(evidence)
 
 
-def test_a_question_in_two_splits_names_both_rows(check: Checker) -> None:
-    records = [{**row, "split": "train" if n < 200 else "gate"} for n, row in enumerate(good_rows())]
-    records[250] = {"text": "QUESTION  0", "label": "y", "split": "gate"}
+@pytest.mark.parametrize("last", ["gate", "reserve"])
+def test_a_question_in_two_splits_names_both_rows(check: Checker, last: str) -> None:
+    records = [{**row, "split": "train" if n < 200 else last} for n, row in enumerate(good_rows())]
+    records[250] = {"text": "QUESTION  0", "label": "y", "split": last}
     found = rule(check(records, split="split"), "no_question_in_two_splits")
     assert (found.passed, found.broken_rows) == (False, 2)
-    assert found.examples == ("a.jsonl, row 1 (train) and a.jsonl, row 251 (gate)",)
+    assert found.examples == (f"a.jsonl, row 1 (train) and a.jsonl, row 251 ({last})",)
 
 
 @pytest.mark.parametrize("value", ["Train", None])

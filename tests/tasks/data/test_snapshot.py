@@ -3,15 +3,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.metrics import Task
-from data_contracts.records.settings import DataSettings, SplitSettings
+from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.data.contract import check_contract, load_contract
 from tasks.data.snapshot import freeze_snapshot
 from tasks.data.sources import read_rows
+from tasks.data.tokenization import encode_split
 from tests.tasks.data.conftest import WriteRows
 
 if TYPE_CHECKING:
@@ -22,20 +24,36 @@ def rows(count: int = 300) -> list[dict[str, Any]]:
     return [{"text": f"question {n}", "label": "xy"[n % 2]} for n in range(count)]
 
 
-def checked(source: Path, folder: Path, tokenizer: "PreTrainedTokenizerBase") -> ContractEvidence:
+def checked(
+    source: Path,
+    folder: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    keep: tuple[str, ...] = (),
+    reserve: float = 0.15,
+) -> ContractEvidence:
+    data = DataSettings(source=str(source), columns=ColumnSettings(keep=keep))
     return check_contract(
-        read_rows(DataSettings(source=str(source)), Task.CLASSIFICATION),
+        read_rows(data, Task.CLASSIFICATION),
         contract=load_contract(None, Task.CLASSIFICATION),
         task=Task.CLASSIFICATION,
         tokenizer=tokenizer,
         max_tokens=64,
-        splits=SplitSettings(),
+        splits=SplitSettings(reserve=reserve),
         folder=folder,
     )
 
 
-def frozen(source: Path, folder: Path, tokenizer: "PreTrainedTokenizerBase") -> Snapshot:
-    return freeze_snapshot(folder / "contract", checked(source, folder / "contract", tokenizer), folder)
+def frozen(
+    source: Path,
+    folder: Path,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    keep: tuple[str, ...] = (),
+    reserve: float = 0.15,
+) -> Snapshot:
+    evidence = checked(source, folder / "contract", tokenizer, keep=keep, reserve=reserve)
+    return freeze_snapshot(folder / "contract", evidence, folder)
 
 
 def test_order_of_the_source_does_not_show_in_the_digest(
@@ -79,6 +97,34 @@ def test_record_counts_what_the_files_hold(
         assert record.rows == len(frame)
         assert record.label_counts == frame["label"].value_counts().sort_index().to_dict()
     assert sum(record.rows for record in snapshot.splits) == 300
+
+
+def test_without_a_reserve_its_file_is_there_and_empty(
+    write_rows: WriteRows, tmp_path: Path, minilm: "PreTrainedTokenizerBase"
+) -> None:
+    snapshot = frozen(write_rows("a.jsonl", rows()), tmp_path, minilm, reserve=0.0)
+    record = snapshot.split(Split.RESERVE)
+    assert (record.rows, record.label_counts) == (0, {})
+    path = tmp_path / record.file.path
+    assert pq.read_schema(path) == pq.read_schema(tmp_path / "gate.parquet")
+    encoded = encode_split(
+        path, task=Task.CLASSIFICATION, tokenizer=minilm, max_tokens=64, labels=snapshot.labels
+    )
+    assert len(encoded) == 0
+
+
+def test_kept_columns_come_last_and_change_neither_identity_nor_split(
+    write_rows: WriteRows, tmp_path: Path, minilm: "PreTrainedTokenizerBase"
+) -> None:
+    records = [{**row, "channel": "phone", "region": n} for n, row in enumerate(rows())]
+    source = write_rows("a.jsonl", records)
+    frozen(source, tmp_path / "1", minilm)
+    snapshot = frozen(source, tmp_path / "2", minilm, keep=("region", "channel"))
+    for record in snapshot.splits:
+        before, after = (pd.read_parquet(tmp_path / n / record.file.path) for n in ("1", "2"))
+        assert list(after.columns) == ["row_id", "text", "label", "region", "channel"]
+        assert after[list(before.columns)].equals(before)
+        assert [f"question {n}" for n in after["region"]] == list(after["text"])
 
 
 def test_rows_that_do_not_belong_to_the_evidence_are_refused(

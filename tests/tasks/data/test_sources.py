@@ -12,12 +12,14 @@ from data_contracts.records.settings import ColumnSettings, DataSettings
 from tasks.data.sources import SourceRows, read_rows
 from tests.tasks.data.conftest import WriteRows
 
-
-def read(source: object, task: Task = Task.CLASSIFICATION, **columns: str) -> SourceRows:
-    return read_rows(DataSettings(source=str(source), columns=ColumnSettings(**columns)), task)
+Columns = str | tuple[str, ...]
 
 
-def refusal(source: object, task: Task = Task.CLASSIFICATION, **columns: str) -> str:
+def read(source: object, task: Task = Task.CLASSIFICATION, **columns: Columns) -> SourceRows:
+    return read_rows(DataSettings(source=str(source), columns=ColumnSettings.model_validate(columns)), task)
+
+
+def refusal(source: object, task: Task = Task.CLASSIFICATION, **columns: Columns) -> str:
     with pytest.raises(InputError) as caught:
         read(source, task, **columns)
     return str(caught.value)
@@ -214,6 +216,57 @@ def test_missing_column_names_the_setting_and_the_nearest_name(write_rows: Write
     assert "data.columns.label" in message
     assert "perhaps 'labels'" in message
     assert "'text', 'labels'" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("phone", "phone"),
+        (" ", " "),
+        (None, ""),
+        (3, "3"),
+        (2.0, "2"),
+        (0.5, "0.5"),
+        (True, "true"),
+        ("2020-01-01", "2020-01-01"),
+        (["b", "ä"], '["b", "ä"]'),
+    ],
+)
+def test_kept_values_become_text(write_rows: WriteRows, value: object, text: str) -> None:
+    path = write_rows(
+        "a.jsonl", [{"text": "a", "label": "x", "k": value}, {"text": "b", "label": "x", "k": None}]
+    )
+    rows = read(path, keep=("k",))
+    assert list(rows.kept["k"]) == [text, ""]
+    assert "k" not in rows.frame
+
+
+def test_kept_columns_lie_row_by_row_beside_the_rows_of_all_files(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    for name in ("b", "a"):
+        write_rows(
+            f"{name}.jsonl", [{"text": f"{name}{n}", "label": "x", "k": f"{name}{n}"} for n in range(2)]
+        )
+    rows = read(tmp_path / "*.jsonl", keep=("k",))
+    assert list(rows.kept["k"]) == list(rows.frame["text"]) == ["a0", "a1", "b0", "b1"]
+
+
+def test_missing_column_to_keep_is_named_in_every_file_with_the_nearest_name(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    write_rows("a.jsonl", [{"text": "a", "label": "x", "chanel": "phone"}])
+    write_rows("b.jsonl", [{"text": "a", "label": "x", "region": "north"}])
+    message = refusal(tmp_path / "*.jsonl", keep=("channel", "region"))
+    assert message.count("a column 'channel' to keep") == 2
+    assert message.count("a column 'region' to keep") == 1
+    assert "data.columns.keep, perhaps 'chanel'" in message
+
+
+def test_missing_column_to_keep_is_named_beside_the_other_problems(write_rows: WriteRows) -> None:
+    message = refusal(write_rows("a.jsonl", [{"question": "a"}]), Task.INSTRUCTION, keep=("channel",))
+    assert "neither form" in message
+    assert "a column 'channel' to keep" in message
 
 
 @pytest.mark.parametrize(

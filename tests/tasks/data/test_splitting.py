@@ -2,6 +2,7 @@ import hashlib
 from collections import Counter
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,10 +37,40 @@ def test_case_width_and_white_space_do_not_make_another_question() -> None:
     assert len(set(row_ids(frame, Form.CLASSIFICATION))) == 3
 
 
-def test_shares_are_met_about() -> None:
-    counts = Counter(splits_of([f"question {n}" for n in range(5000)]))
-    assert abs(counts[Split.TRAIN] / 5000 - 0.7) < 0.03
-    assert abs(counts[Split.TUNE] / 5000 - 0.1) < 0.02
+KEYS = [f"question {n}" for n in range(5000)]
+
+
+@pytest.mark.parametrize("rotation", [0, 1])
+def test_shares_are_met_about(rotation: int) -> None:
+    shares = SplitSettings(rotation=rotation)
+    counts = Counter(split_of(key, shares) for key in KEYS)
+    for split in Split:
+        assert abs(counts[split] / len(KEYS) - getattr(shares, split)) < 0.02
+
+
+def test_a_rotation_draws_other_rows_independently() -> None:
+    before, after = (
+        {key for key in KEYS if split_of(key, SplitSettings(rotation=rotation)) is Split.GATE}
+        for rotation in (1, 2)
+    )
+    assert abs(len(before & after) / len(before) - SplitSettings().gate) < 0.05
+
+
+def test_sealed_rows_stay_sealed_whatever_the_other_shares_are() -> None:
+    sealed = {
+        frozenset(key for key in KEYS if split_of(key, shares) is Split.RESERVE)
+        for shares in (SHARES, SplitSettings(train=0.2, tune=0.3), SplitSettings(train=0.8, tune=0.02))
+    }
+    assert len(sealed) == 1
+
+
+def test_without_reserve_and_rotation_every_row_is_where_it_was_before_there_were_any() -> None:
+    shares = SplitSettings(train=0.7, tune=0.1, reserve=0.0)
+    splits = ",".join(split_of(key, shares) for key in KEYS)
+    assert (
+        hashlib.sha256(splits.encode()).hexdigest()
+        == "8a845cd8d084adf4105d93c338585b6508802faabb6a0f9b0d9b0760828b08ec"
+    )
 
 
 def talk(*contents: str) -> list[dict[str, str]]:
@@ -69,4 +100,5 @@ def test_the_identity_of_a_row_is_fixed_for_all_time() -> None:
     frame = pd.DataFrame({"text": ["a"], "label": ["b"]}, dtype=object)
     expected = hashlib.sha256(b'{"label":"b","text":"a"}').hexdigest()[:32]
     assert row_ids(frame, Form.CLASSIFICATION) == [expected]
-    assert split_of("a", SHARES) is Split.TUNE
+    assert split_of("a", SplitSettings(train=0.7, tune=0.1)) is Split.TUNE
+    assert split_of("a", SplitSettings(train=0.7, tune=0.1, rotation=1)) is Split.TRAIN

@@ -7,8 +7,9 @@ import pytest
 from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.metrics import Task
+from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.columns import Form
-from tasks.data.tokenization import IGNORED, encode_split, measure_tokens
+from tasks.data.tokenization import encode_split, measure_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,7 +39,7 @@ def encode(
 
 
 def supervised(tokenizer: "PreTrainedTokenizerBase", row: dict[str, Any]) -> str:
-    return str(tokenizer.decode([label for label in row["labels"] if label != IGNORED]))
+    return str(tokenizer.decode([label for label in row["labels"] if label != IGNORED_LABEL]))
 
 
 def test_classification_rows_carry_the_label_index(tmp_path: Path, minilm: "PreTrainedTokenizerBase") -> None:
@@ -70,7 +71,7 @@ def test_training_continues_exactly_the_ids_that_generation_starts_from(
     (row,) = encode(tmp_path, chat_tokenizer, {"prompt": [prompt], "completion": [completion]})
     start = len(row["prompt_ids"])
     assert row["input_ids"][:start] == row["prompt_ids"]
-    assert row["labels"][:start] == [IGNORED] * start
+    assert row["labels"][:start] == [IGNORED_LABEL] * start
     assert row["labels"][start:] == row["input_ids"][start:]
     assert supervised(chat_tokenizer, row).split() == ["four", "[SEP]"]
     assert row["reference"] == completion
