@@ -28,6 +28,12 @@ class BaseModelRecord(Record):
     """Every file of the folder: weights, configuration, tokenizer."""
     architecture: str
     parameters: int
+    layers: int
+    width: int
+    """Of the hidden states."""
+    vocabulary: int
+    positions: int | None
+    """Tokens it can read at once; ``None`` where its configuration names no limit."""
     converted_from: FileRecord | None
     """The GGUF file it was converted from, if it was."""
 
@@ -136,3 +142,94 @@ class RunRequest(Record):
     requested_by: str
     requested_at: datetime
     environment: Environment
+
+
+class TextMeasure(Record):
+    """How well a model predicts some text, and how finely its tokenizer cuts it."""
+
+    rows: int
+    tokens: int
+    """Predicted ones: special tokens, prompts and a text's first token are left out."""
+    utf8_bytes: int
+    """Length of their text."""
+    tokens_per_word: float
+    """Words stand between white space. Many tokens a word: the tokenizer has not seen such words."""
+    nats_per_token: float | None
+    """Mean loss over tokens; ``None`` for a model without a language-modelling head."""
+    bits_per_byte: float | None
+    """The same loss per byte of text, in which models with different tokenizers compare."""
+
+
+class DomainDistance(Record):
+    """The bare base on the data, beside the same on general text. Reported; no gate asks for it."""
+
+    data: TextMeasure
+    """Answers given their prompts, or the texts to be classified."""
+    general: TextMeasure
+    """Sentences on everyday matters."""
+    general_text: Digest
+    """Of the file of these sentences."""
+    loss_undefined: str | None
+    """Why there is no loss; ``None`` where there is one."""
+
+    @property
+    def extra_bits_per_byte(self) -> float | None:
+        """By how much the data is harder to predict than general text; below 0 where it is easier."""
+        if self.data.bits_per_byte is None or self.general.bits_per_byte is None:
+            return None
+        return self.data.bits_per_byte - self.general.bits_per_byte
+
+    @property
+    def relative_fertility(self) -> float:
+        """Tokens a word on the data over tokens a word on general text."""
+        return self.data.tokens_per_word / self.general.tokens_per_word
+
+    @property
+    def summary(self) -> str:
+        """Both figures in a few words."""
+        if self.data.bits_per_byte is not None and self.general.bits_per_byte is not None:
+            return f"{self.data.bits_per_byte:.2f} bits a byte, general text {self.general.bits_per_byte:.2f}"
+        return (
+            f"{self.data.tokens_per_word:.2f} tokens a word, general text {self.general.tokens_per_word:.2f}"
+        )
+
+    @property
+    def sentence(self) -> str:
+        extra = self.extra_bits_per_byte
+        if extra is None:
+            return (
+                f"{self.loss_undefined}; its tokenizer takes {self.relative_fertility:.2f} times as many "
+                "tokens a word on this data as on general text."
+            )
+        compared = "more" if extra >= 0 else "fewer"
+        return f"The bare base needs {abs(extra):.2f} bits a byte {compared} for this data than general text."
+
+
+class ServingCost(Record):
+    """What one answer takes at batch size one, on the machine and the threads that measured it."""
+
+    rows: int
+    """Answers timed, after one that was not."""
+    median_seconds: float
+    """From token ids to the answer; loading and tokenising are left out."""
+    percentile_95_seconds: float
+    """The smallest measured time that at least 95 % of the answers stayed within."""
+    tokens_per_answer: float | None
+    """Mean of the tokens generated, the end of sequence included; ``None`` for a classifier."""
+    artifact_bytes: int
+    """Of all files of the artifact's folder; 0 for the bare base."""
+    base_bytes: int
+    """Of the base's folder on disk, which must be there too; 0 where the artifact stands alone."""
+    on_base: bool
+    """The artifact is an adapter, or a probe, and of no use without the base."""
+    device: str
+    threads: int
+    """Of the processor, that torch was allowed."""
+
+
+class GeneralLosses(Record):
+    """How well one artifact still predicts the general text, sentence by sentence."""
+
+    artifact: Digest
+    nats_per_token: tuple[float, ...]
+    """In the order of the sentences."""

@@ -11,12 +11,12 @@ from typing import Any
 from filelock import FileLock
 
 from data_contracts.errors import InputError
+from data_contracts.hub_names import is_hub_name
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.base import FileRecord, FolderRecord, digest_file
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 
-_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _GENERATES = re.compile("ForCausalLM|LMHead")
 _WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
@@ -62,7 +62,7 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
         InputError: the model is not of a kind for this task, has no linear layers, or has none of a name
             among ``target_modules``.
     """
-    if task is Task.INSTRUCTION and not _GENERATES.search(base.architecture):
+    if task is Task.INSTRUCTION and not generates_text(base):
         raise _unsuitable(base, task)
     try:
         names = linear_layer_names(Path(base.folder), task)
@@ -87,11 +87,15 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
         )
 
 
+def generates_text(base: BaseModelRecord) -> bool:
+    """Whether the checkpoint has a language-modelling head that predicts the next token."""
+    return _GENERATES.search(base.architecture) is not None
+
+
 def require_room_for(base: BaseModelRecord, max_tokens: int) -> None:
     """Raises ``InputError`` if rows of ``max_tokens`` tokens are longer than the model's positions."""
-    config = _config(Path(base.folder), base.source)
-    limit = getattr(config, "max_position_embeddings", None)
-    if isinstance(limit, int) and 0 < limit < max_tokens:
+    limit = base.positions
+    if limit is not None and limit < max_tokens:
         raise InputError.single(
             "model.max_tokens",
             expected=f"at most {limit}, the positions that {base.architecture} has",
@@ -153,7 +157,7 @@ def _locate(source: str) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    if _HUB_ID.match(source):
+    if is_hub_name(source):
         return _download(source)
     raise InputError.single(
         f"model.source {source}",
@@ -253,5 +257,15 @@ def _describe(source: str, folder: Path, converted_from: FileRecord | None) -> B
         weights=FolderRecord.of(folder),
         architecture=(config.architectures or [type(config).__name__])[0],
         parameters=parameters,
+        layers=_dimension(config, "num_hidden_layers"),
+        width=_dimension(config, "hidden_size"),
+        vocabulary=_dimension(config, "vocab_size"),
+        positions=_dimension(config, "max_position_embeddings") or None,
         converted_from=converted_from,
     )
+
+
+def _dimension(config: Any, name: str) -> int:
+    """0 where the configuration has no such number, as those of models for other things than text."""
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) else 0

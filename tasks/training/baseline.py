@@ -7,6 +7,7 @@ fitted on the same training rows, its regularisation chosen on ``tune``. It is t
 engineer would reasonably put into production instead of fine-tuning, and it often comes close.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from data_contracts.progress import Progress, silent
 from tasks.training.batching import batches_by_length, pad_batch
 from tasks.training.quiet import quiet_libraries
+from tasks.training.rungs import Model
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse regularisation strengths tried on ``tune``."""
@@ -79,45 +81,71 @@ def probe_log_probabilities(
     *, base: Path, artifact: Path, rows: Any, labels: int, progress: Progress = silent
 ) -> NDArray[np.float64]:
     """Log probabilities of each label, (rows, labels); a label the probe never saw gets -inf's floor."""
+    features = embed(base, rows, progress=progress, what="score baseline")
+    return apply_probe(read_probe(artifact), features, labels)
+
+
+def read_probe(artifact: Path) -> dict[str, NDArray[Any]]:
+    """What ``fit_probe`` saved: ``weight`` (labels, width), ``bias`` (labels,), ``classes`` (labels,)."""
     from safetensors.numpy import load_file
+
+    tensors: dict[str, NDArray[Any]] = load_file(artifact / PROBE_FILE)
+    return tensors
+
+
+def apply_probe(
+    probe: dict[str, NDArray[Any]], features: NDArray[np.float64], labels: int
+) -> NDArray[np.float64]:
+    """Log probabilities, (rows, labels), of pooled states ``features``, (rows, width)."""
     from scipy.special import log_softmax
 
-    tensors = load_file(artifact / PROBE_FILE)
-    features = embed(base, rows, progress=progress, what="score baseline")
-    known = log_softmax(features @ tensors["weight"].T + tensors["bias"], axis=1)
+    known = log_softmax(features @ probe["weight"].T + probe["bias"], axis=1)
     scores = np.full((len(features), labels), np.log(1e-12))
-    scores[:, tensors["classes"]] = known
+    scores[:, probe["classes"]] = known
     return scores
 
 
 def embed(base: Path, rows: Any, *, progress: Progress, what: str) -> NDArray[np.float64]:
     """Mean over each row's tokens of the frozen base's last hidden states, (rows, width)."""
+    model = load_encoder(base)
+    token_ids = rows["input_ids"]
+    features: NDArray[np.float64] | None = None
+    done = 0
+    for batch in batches_by_length([len(ids) for ids in token_ids]):
+        means = mean_states(model, [token_ids[index] for index in batch])
+        if features is None:
+            features = np.empty((len(token_ids), means.shape[1]))
+        features[batch] = means
+        done += len(batch)
+        progress(done, len(token_ids), what)
+    assert features is not None
+    return features
+
+
+def load_encoder(base: Path) -> Model:
+    """The base without any head, in float32."""
     import torch
     from transformers import AutoModel
 
     with quiet_libraries():
-        model = AutoModel.from_pretrained(
+        return AutoModel.from_pretrained(
             base,
             dtype=torch.float32,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
         ).eval()
-    token_ids = rows["input_ids"]
-    features: NDArray[np.float64] | None = None
-    done = 0
+
+
+def mean_states(model: Model, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Mean-pooled last hidden states of one batch, (batch, width)."""
+    import torch
+
+    padded = pad_batch(token_ids, pad=0)
     with torch.inference_mode():
-        for batch in batches_by_length([len(ids) for ids in token_ids]):
-            padded = pad_batch([token_ids[index] for index in batch], pad=0)
-            hidden = model(
-                input_ids=padded.ids, attention_mask=padded.attention
-            ).last_hidden_state  # (batch, tokens, width)
-            weights = padded.attention.unsqueeze(-1).to(hidden.dtype)
-            means = ((hidden * weights).sum(1) / weights.sum(1)).numpy()  # (batch, width)
-            if features is None:
-                features = np.empty((len(token_ids), means.shape[1]))
-            features[batch] = means
-            done += len(batch)
-            progress(done, len(token_ids), what)
-    assert features is not None
-    return features
+        hidden = model(
+            input_ids=padded.ids, attention_mask=padded.attention
+        ).last_hidden_state  # (batch, tokens, width)
+        weights = padded.attention.unsqueeze(-1).to(hidden.dtype)
+        means: NDArray[np.float64] = ((hidden * weights).sum(1) / weights.sum(1)).numpy()
+    return means

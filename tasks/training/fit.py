@@ -17,6 +17,7 @@ from data_contracts.progress import Progress, silent
 from data_contracts.records.evidence import CurvePoint
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
+from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.batching import pad_batch
 from tasks.training.order import training_order
 from tasks.training.quiet import quiet_libraries
@@ -24,9 +25,6 @@ from tasks.training.rungs import FullRung, Head, PilotRung, adapted_module_names
 
 _EVALUATION_ROWS = 32
 """Rows at once when the loss on ``tune`` is taken; no gradients are kept then."""
-
-IGNORED_LABEL = -100
-"""What torch's cross entropy skips."""
 
 
 @dataclass(frozen=True)

@@ -156,8 +156,10 @@ def _keep_one_kernel(model: Model) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def load_trained(base: Path, artifact: Path, head: Head, rung: Rung) -> Model:
-    """The trained model as it would be served: ``artifact`` as saved, on the base it was trained on."""
+def load_served(base: Path, artifact: Path | None, head: Head, rung: Rung) -> Model:
+    """What would answer: ``artifact`` as saved, on the base it was trained on; ``None`` is the bare base."""
+    if artifact is None:
+        return load_base(base, head).model.eval()
     if rung is Rung.FULL:
         return load_base(artifact, head).model.eval()
     from peft import PeftModel

@@ -16,10 +16,11 @@ from data_contracts.progress import Progress, silent
 from data_contracts.records.evidence import MetricValue, Rung
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import GenerationSettings
+from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.baseline import probe_log_probabilities
 from tasks.training.batching import batches_by_length, pad_batch
-from tasks.training.fit import IGNORED_LABEL
-from tasks.training.rungs import Head, Model, load_base, load_trained
+from tasks.training.generation import generate
+from tasks.training.rungs import Head, Model, load_served
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,10 @@ def score(
                 base=base, artifact=artifact, rows=rows, labels=len(head.labels), progress=progress
             )
         else:
-            model = load_trained(base, artifact, head, rung)
+            model = load_served(base, artifact, head, rung)
             log_probabilities = _label_log_probabilities(model, rows, tokenizer, rung, progress)
         return _classification_table(log_probabilities, rows, head)
-    model = (
-        load_base(base, head).model.eval() if artifact is None else load_trained(base, artifact, head, rung)
-    )
+    model = load_served(base, artifact, head, rung)
     return _instruction_table(model, rows, tokenizer, generation, rung, progress)
 
 
@@ -125,8 +124,16 @@ def _instruction_table(
     rung: Rung,
     progress: Progress,
 ) -> ScoreTable:
-    losses = _completion_losses(model, rows, tokenizer, rung, progress)
-    answers = _generate(model, rows, tokenizer, generation, rung, progress)
+    losses = completion_losses(model, rows, tokenizer, progress=progress, what=f"loss of {rung.value}")
+    answers = generate(
+        model,
+        rows["prompt_ids"],
+        tokenizer,
+        generation,
+        end=answer_end(rows),
+        progress=progress,
+        what=f"answers of {rung.value}",
+    )
     references = tuple(rows["reference"])
     return ScoreTable(
         row_ids=tuple(rows["row_id"]),
@@ -137,10 +144,18 @@ def _instruction_table(
     )
 
 
-def _completion_losses(
-    model: Model, rows: Any, tokenizer: Any, rung: Rung, progress: Progress
+def answer_end(rows: Any) -> str | None:
+    """What ends an answer beside the end of sequence: the column ``answer_end``, alike in every row."""
+    return str(rows[0]["answer_end"]) if "answer_end" in rows.column_names else None
+
+
+def completion_losses(
+    model: Model, rows: Any, tokenizer: Any, *, progress: Progress = silent, what: str = "loss"
 ) -> NDArray[np.float64]:
-    """Mean negative log probability of each row's supervised tokens, (rows,), in nats a token."""
+    """Mean negative log probability of each row's supervised tokens, (rows,), in nats a token.
+
+    ``rows`` has ``input_ids`` and, a label per token, ``labels``. NaN where a row has none supervised.
+    """
     import torch
 
     token_ids, labels = rows["input_ids"], rows["labels"]
@@ -163,62 +178,8 @@ def _completion_losses(
             supervised = (targets != IGNORED_LABEL).sum(1)
             losses[batch] = (each.double().sum(1) / supervised).cpu().numpy()
             done += len(batch)
-            progress(done, len(token_ids), f"loss of {rung.value}")
+            progress(done, len(token_ids), what)
     return losses
-
-
-def _generate(
-    model: Model,
-    rows: Any,
-    tokenizer: Any,
-    generation: GenerationSettings,
-    rung: Rung,
-    progress: Progress,
-) -> tuple[str, ...]:
-    import torch
-    from transformers import GenerationConfig
-
-    # Written out, because a model's own defaults (beams, sampling, penalties) would stand in for gaps.
-    greedy = GenerationConfig(
-        max_new_tokens=generation.max_new_tokens,
-        do_sample=False,
-        num_beams=1,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        pad_token_id=tokenizer.pad_token_id or 0,
-        eos_token_id=_stop_ids(model, tokenizer),
-    )
-    prompts = rows["prompt_ids"]
-    answers = [""] * len(prompts)
-    done = 0
-    batches = batches_by_length(
-        [len(ids) for ids in prompts],
-        tokens=generation.batch_size * (max(len(ids) for ids in prompts) + 1),
-        rows=generation.batch_size,
-    )
-    with torch.inference_mode():
-        for batch in batches:
-            padded = pad_batch(
-                [prompts[index] for index in batch], pad=tokenizer.pad_token_id or 0, left=True
-            ).to(model.device)
-            tokens = model.generate(
-                input_ids=padded.ids,
-                attention_mask=padded.attention,
-                generation_config=greedy,
-            )[:, padded.ids.shape[1] :]  # (batch, new tokens)
-            texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-            for index, text in zip(batch, texts, strict=True):
-                answers[index] = text.strip()
-            done += len(batch)
-            progress(done, len(prompts), f"answers of {rung.value}")
-    return tuple(answers)
-
-
-def _stop_ids(model: Model, tokenizer: Any) -> list[int]:
-    """The tokenizer's end of sequence, and whatever else the model's own configuration stops at."""
-    own = model.generation_config.eos_token_id
-    ids = [tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])]
-    return sorted({each for each in ids if each is not None})
 
 
 def text_scores(answers: Sequence[str], references: Sequence[str]) -> dict[str, NDArray[np.float64]]:
