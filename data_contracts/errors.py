@@ -56,5 +56,9 @@ class PermitRefusedError(LorafirstError, PermissionError):
     """Something asked to update base weights without a permit that covers exactly that."""
 
 
+class LookRefusedError(LorafirstError, PermissionError):
+    """Rows that only gates may touch were to be scored without a registration of what will be decided."""
+
+
 class ArtifactDamagedError(LorafirstError, OSError):
     """A stored artifact no longer has the content its evidence names."""

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.records.policy import SHIPPED_POLICIES, merged
 from data_contracts.records.settings import RunSettings
 
 
@@ -36,6 +37,7 @@ def load_settings(path: Path) -> RunSettings:
             found="an empty file" if values is None else f"a {type(values).__name__}",
             remedy="start from one of the files in examples/, or see `lorafirst schema`",
         )
+    values = _with_own_policy(values, path)
     try:
         settings = RunSettings.model_validate(values)
     except ValidationError as error:
@@ -43,6 +45,39 @@ def load_settings(path: Path) -> RunSettings:
     if duplicates:
         raise InputError(duplicates)
     return resolve_paths(settings, path.resolve().parent)
+
+
+def _with_own_policy(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``values`` with a policy file of the user's own laid under what they say about the policy.
+
+    Raises:
+        InputError: the file is missing, or holds no policy.
+    """
+    policy = values.get("policy")
+    extended = policy.get("extends") if isinstance(policy, dict) else None
+    if not isinstance(extended, str) or extended in SHIPPED_POLICIES:
+        return values
+    file = path.parent / extended
+    if not file.is_file():
+        near = difflib.get_close_matches(extended, SHIPPED_POLICIES, n=1)
+        raise InputError.single(
+            f"{path}, policy.extends",
+            expected=f"{', '.join(SHIPPED_POLICIES)}, or a YAML file",
+            found=f"{extended!r}, and no such file",
+            remedy=f"did you mean {near[0]!r}?" if near else f"check the path {file}",
+        )
+    _compose(file)
+    own = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(own, dict):
+        raise InputError.single(
+            str(file),
+            expected="a policy: keys such as name, alpha, seeds and remedies",
+            found="an empty file" if own is None else f"a {type(own).__name__}",
+            remedy="start from a copy of one of the files in data_contracts/policies",
+        )
+    inherited = {"extends": own.get("extends", "default"), "name": own.get("name", file.stem)}
+    above = {key: value for key, value in values["policy"].items() if key != "extends"}
+    return {**values, "policy": merged({**own, **inherited}, above)}
 
 
 def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:

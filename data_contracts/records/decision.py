@@ -3,6 +3,8 @@
 from enum import StrEnum
 
 from data_contracts.records.base import Digest, Record
+from data_contracts.records.policy import Remedy
+from data_contracts.records.snapshot import Split
 
 
 class Verdict(StrEnum):
@@ -15,12 +17,17 @@ class Verdict(StrEnum):
 
 
 class Gate(StrEnum):
-    """The gates of the staged run, in the order they are met."""
+    """The gates, in the order they are met. Promotion comes after a run that accepted something."""
 
     CONTRACT = "contract"
+    POWER = "power"
+    NEED = "need"
+    FIT = "fit"
+    FAIRNESS = "fairness"
     QUALITY = "quality"
     ESCALATION = "escalation"
     JUSTIFICATION = "justification"
+    PROMOTION = "promotion"
 
 
 class Interval(Record):
@@ -33,7 +40,10 @@ class Interval(Record):
     """Probability with which each bound, taken alone, errs."""
     rows: int
     method: str
-    """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``."""
+    """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``; a bootstrap
+    of whole clusters begins with ``clustered-``, and bounds over several seeds with ``t-seeds+``."""
+    seeds: int = 1
+    """Training seeds whose spread the bounds cover; with one, that spread is unmeasured and not in them."""
 
     def __str__(self) -> str:
         return f"{self.mean:.4g} [{self.lower:.4g}, {self.upper:.4g}]"
@@ -65,15 +75,27 @@ class Decision(Record):
     policy: Digest
     evidence: tuple[Digest, ...]
     """Digests of the evidence records it was decided on, in the order given to the gate."""
+    look: Split | None = None
+    """The rows that were looked at, where it was decided on scores of rows that only gates touch."""
+    remedy: Remedy | None = None
+    """What an unfair pilot gets next; only the fairness gate sets it, and only where one is left."""
+    registration: Digest | None = None
+    """What had been registered before the first score it was decided on existed."""
 
 
 class Outcome(StrEnum):
     """The one named end of a run."""
 
     DATA_REJECTED = "data_rejected"
+    UNDERPOWERED = "underpowered"
     BASE_SUFFICES = "base_suffices"
+    INFEASIBLE = "infeasible"
+    PILOT_INVALID = "pilot_invalid"
     INCONCLUSIVE = "inconclusive"
+    UNSAFE = "unsafe"
     PILOT_ACCEPTED = "pilot_accepted"
+    AWAITING_APPROVAL = "awaiting_approval"
+    ESCALATION_DENIED = "escalation_denied"
     FULL_ACCEPTED = "full_accepted"
     FULL_UNJUSTIFIED = "full_unjustified"
 

@@ -8,10 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import METRICS, Task, metrics_for
+from data_contracts.records.policy import Policy
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
@@ -29,6 +30,15 @@ class ModelSettings(Record):
     """Rows with more tokens are truncated; a row whose answer would be cut is refused."""
 
 
+OWN_COLUMNS = frozenset(
+    {
+        *("text", "label", "prompt", "completion", "messages", "split"),
+        *("row_id", "question", "source_file", "source_row"),
+    }
+)
+"""Names with a meaning of their own in our files and slices, which a kept column therefore cannot have."""
+
+
 class ColumnSettings(Record):
     """Which columns of the data hold what. Unset means the column has the field's own name."""
 
@@ -38,7 +48,28 @@ class ColumnSettings(Record):
     completion: str | None = None
     messages: str | None = None
     split: str | None = None
-    """A column that already says ``train``, ``tune`` or ``gate``. Unset: rows are split by content."""
+    """A column that already says ``train``, ``tune``, ``gate`` or ``reserve``. Unset: rows are split by
+    content."""
+    keep: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Further columns to carry into the snapshot as text, so that a policy's slices can name their values.
+    Never trained on; no part of a row's identity."""
+
+    @field_validator("keep")
+    @classmethod
+    def _keeps_others(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        own = sorted(OWN_COLUMNS.intersection(keep))
+        repeated = sorted({name for name in keep if keep.count(name) > 1})
+        faults = []
+        if own:
+            faults.append(
+                f"other names than lorafirst's own {', '.join(own)}: rename that column in the data, or "
+                "leave it out (a slice can always name question, and for classification label)"
+            )
+        if repeated:
+            faults.append(f"each column once: leave out the second {', '.join(repeated)}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return keep
 
 
 class DataSettings(Record):
@@ -52,56 +83,30 @@ class DataSettings(Record):
 
 
 class SplitSettings(Record):
-    """Shares of the rows; ``gate`` gets what the other two leave."""
+    """Shares of the rows; ``gate`` gets what the others leave. Without effect on data that say their own
+    splits."""
 
-    train: Share = 0.7
+    train: Share = 0.6
     """Share of the rows to train on."""
     tune: Share = 0.1
     """Share of the rows for learning curves and choices; never trained on, never gated on."""
+    reserve: float = Field(default=0.15, ge=0.0, lt=1.0)
+    """Share of the rows kept sealed for one second look per run, registered beforehand; 0: no second look."""
+    rotation: int = Field(default=0, ge=0)
+    """Salts the hash that splits the rows. Raising it draws new gate and reserve rows once the looks at the
+    old ones are used up; models trained before then have seen some of the new ones."""
 
     @property
     def gate(self) -> float:
-        return 1.0 - self.train - self.tune
+        return 1.0 - self.train - self.tune - self.reserve
 
     @model_validator(mode="after")
     def _leaves_a_gate(self) -> Self:
         if self.gate < 0.01:
-            raise ValueError("train and tune together must leave at least 0.01 of the rows to gate")
-        return self
-
-
-class Policy(Record):
-    """What the gates ask. Its digest stands in every decision and in the permit."""
-
-    metric: str = Field(examples=["accuracy", "word_error_rate"])
-    """What is decided on; must be a mean over examples."""
-    target: float
-    """The level that the work needs, in the metric's own unit."""
-    margin: float = Field(ge=0.0)
-    """How far short of the target is still good enough, in the metric's own unit."""
-    minimum_uplift: float = Field(default=0.0, ge=0.0)
-    """What the trained model must gain over the baseline, in the metric's own unit."""
-    minimum_gain_of_full: float = Field(default=0.0, ge=0.0)
-    """What full fine-tuning must gain over the pilot to be justified, in the metric's own unit."""
-    alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
-    """Each one-sided bound errs at most this often."""
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        metric = METRICS.get(self.metric)
-        if metric is None:
-            raise ValueError(f"metric {self.metric!r} is unknown; known are {', '.join(METRICS)}")
-        faults = []
-        if not metric.within_range(self.target):
-            faults.append(f"target {self.target:g} lies outside {metric.name}'s range {metric.range_text}")
-        lenient = self.target - self.margin if metric.higher_is_better else self.target + self.margin
-        if not metric.within_range(lenient) or (metric.higher_is_better and lenient <= metric.minimum):
-            faults.append(
-                f"margin {self.margin:g} reaches the end of {metric.name}'s range from target "
-                f"{self.target:g}: everything would pass"
+            raise ValueError(
+                f"train {self.train:g}, tune {self.tune:g} and reserve {self.reserve:g} must together leave "
+                "at least 0.01 of the rows to gate (reserve: 0 goes without a second look)"
             )
-        if faults:
-            raise ValueError("; ".join(faults))
         return self
 
 
@@ -126,15 +131,16 @@ class PilotSettings(Record):
     target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Names of the layers to adapt. All linear layers by default: attention alone loses to them at any
     rank (LoRA Without Regret, 2025)."""
-    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
-    """Ten times the full reference rate, the ratio found best across models (LoRA Without Regret, 2025)."""
+    learning_rate: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Peak rate. Unset: ten times the full rate, the ratio found best across models (LoRA Without Regret,
+    2025). A sweep tries others where the pilot is short."""
 
 
 class FullSettings(Record):
     """Full fine-tuning, reached only with a permit."""
 
-    learning_rate: float = Field(default=1e-4, gt=0.0, le=1.0)
-    """Peak rate; a tenth of the pilot's by default."""
+    learning_rate: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Peak rate. Unset: the usual one for a model of this width (LoRA Without Regret, 2025)."""
 
 
 class TrainingSettings(Record):
@@ -207,4 +213,21 @@ class RunSettings(Record):
                 f"policy.metric {self.policy.metric!r} does not apply to task {self.task.value!r}; "
                 f"choose one of {', '.join(metrics_for(self.task))}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _guardrails_fit_task(self) -> Self:
+        rails = self.policy.guardrails
+        own = ("question", "label") if self.task is Task.CLASSIFICATION else ("question",)
+        known = (*own, *self.data.columns.keep)
+        faults = [
+            f"policy.guardrails.slices, {rule.name}: column {rule.column!r} is none of {', '.join(known)}; "
+            "add it to data.columns.keep"
+            for rule in rails.slices
+            if rule.column not in known
+        ]
+        if self.task is Task.CLASSIFICATION and rails.answer_format is not None:
+            faults.append("policy.guardrails.answer_format is about generated text; a classifier has none")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
