@@ -1,77 +1,61 @@
-"""Which named outcome the decisions of a run amount to, and what to do next."""
+"""What an outcome means to somebody who reads nothing else, and what to do next."""
 
 from collections.abc import Sequence
 
-from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Gate, Outcome, Verdict
-from tasks.decisions.gates import LEVEL, LEVEL_OF_BASELINE, UPLIFT
+from tasks.decisions.gates.rules import LEVEL
+
+_SENTENCES = {
+    Outcome.DATA_REJECTED: "Mend the rows listed, or change the contract, and run again.",
+    Outcome.UNDERPOWERED: (
+        "The gate rows cannot decide this: the power gate says why and what would. Nothing was trained."
+    ),
+    Outcome.BASE_SUFFICES: "The base is at the target already: use it as it is. Nothing was trained.",
+    Outcome.INFEASIBLE: "No pilot fits this machine or budget; the fit gate says what would.",
+    Outcome.PILOT_INVALID: (
+        "The pilot was not a fair test and the remedies are spent: the fairness gate says what is missing. "
+        "Nothing about LoRA is proved, so full fine-tuning is not considered."
+    ),
+    Outcome.UNSAFE: "The pilot harms what a guardrail protects; harm never leads to full fine-tuning.",
+    Outcome.PILOT_ACCEPTED: "The pilot is good enough; no full fine-tuning is needed or allowed.",
+    Outcome.AWAITING_APPROVAL: (
+        "The evidence asks for full fine-tuning; a person must allow or deny it (`lorafirst approve`, "
+        "`lorafirst deny`), and the same command then goes on."
+    ),
+    Outcome.ESCALATION_DENIED: (
+        "The pilot is short, and full fine-tuning is not allowed: the escalation gate says why."
+    ),
+    Outcome.FULL_ACCEPTED: (
+        "The pilot was demonstrably short; full fine-tuning reached the target and is kept."
+    ),
+    Outcome.FULL_UNJUSTIFIED: (
+        "Full fine-tuning did not bring what was needed. Look at the data or the target first."
+    ),
+}
 
 
-class Ending(Record):
-    """The end of a run."""
+def explain_outcome(outcome: Outcome, decisions: Sequence[Decision]) -> str:
+    """One or two sentences for ``outcome``, which the decisions of its run have led to."""
+    if outcome is Outcome.INCONCLUSIVE:
+        return _inconclusive([decision for decision in decisions if decision.gate is Gate.QUALITY])
+    return _SENTENCES[outcome]
 
-    outcome: Outcome
-    sentence: str
-    """What it means and what to do next."""
 
-
-def conclude(decisions: Sequence[Decision]) -> Ending:
-    """The outcome of a run whose decisions, in order, are ``decisions``.
-
-    Raises:
-        ValueError: they do not end a run; an escalation that passed must be followed by justification.
-    """
-    by_gate = {decision.gate: decision for decision in decisions}
-    if len(by_gate) != len(decisions):
-        raise ValueError("a gate decided twice")
-    contract, quality = by_gate.get(Gate.CONTRACT), by_gate.get(Gate.QUALITY)
-    escalation, justification = by_gate.get(Gate.ESCALATION), by_gate.get(Gate.JUSTIFICATION)
-    if contract is None:
-        raise ValueError("no contract decision: the run has not begun")
-    if contract.verdict is not Verdict.PASS:
-        return _end(Outcome.DATA_REJECTED, "Mend the rows listed, or change the contract, and run again.")
-    if quality is None:
-        raise ValueError("no quality decision: the run has not ended")
-    if quality.verdict is Verdict.PASS:
-        return _end(
-            Outcome.PILOT_ACCEPTED, "The pilot is good enough; no full fine-tuning is needed or allowed."
+def _inconclusive(looks: Sequence[Decision]) -> str:
+    level = next(rule for rule in looks[-1].rules if rule.name == LEVEL)
+    if level.verdict is Verdict.PASS and looks[-1].verdict is Verdict.FAIL:
+        return (
+            "The pilot is at the target and gains less over the baseline than the policy asks: use the "
+            "baseline, or ask for less uplift."
         )
-    if escalation is None:
-        raise ValueError("no escalation decision: the run has not ended")
-    if escalation.verdict is not Verdict.PASS:
-        return _without_escalation(quality)
-    if justification is None:
-        raise ValueError("escalation passed, and full fine-tuning has not been judged")
-    if justification.verdict is Verdict.PASS:
-        return _end(
-            Outcome.FULL_ACCEPTED,
-            "The pilot was demonstrably short; full fine-tuning reached the target and is kept.",
+    if level.verdict is Verdict.PASS:
+        return (
+            "The pilot is at the target, but its uplift over the baseline or a guardrail is not shown: add "
+            "gate rows, or ask for less."
         )
-    return _end(
-        Outcome.FULL_UNJUSTIFIED,
-        "Full fine-tuning did not bring what was needed. Look at the data or the target first.",
-    )
-
-
-def _without_escalation(quality: Decision) -> Ending:
-    verdicts = {rule.name: rule.verdict for rule in quality.rules}
-    if verdicts[LEVEL] is Verdict.PASS:
-        if verdicts[UPLIFT] is Verdict.FAIL and verdicts[LEVEL_OF_BASELINE] is Verdict.PASS:
-            return _end(
-                Outcome.BASE_SUFFICES,
-                "The baseline is at the target, and training adds less than the policy's minimum: use the "
-                "baseline.",
-            )
-        return _end(
-            Outcome.INCONCLUSIVE,
-            "The pilot is at the target, but its uplift over the baseline is not shown: add rows to the "
-            "gate set, or ask for less uplift.",
+    if level.verdict is Verdict.FAIL:
+        return (
+            "The pilot came out short, but not over as many seeds and as fairly as escalation asks, and no "
+            "second look is left: set aside reserve rows (splits.reserve) and run again."
         )
-    return _end(
-        Outcome.INCONCLUSIVE,
-        "The gate set is too small for this target and margin: add rows to it, or widen the margin.",
-    )
-
-
-def _end(outcome: Outcome, sentence: str) -> Ending:
-    return Ending(outcome=outcome, sentence=sentence)
+    return "The gate rows are too few for this target and margin: add rows to them, or widen the margin."

@@ -1,57 +1,76 @@
 """Each gate passes, fails and doubts for the reason it names, and only a shown shortfall escalates."""
 
-import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 from data_contracts.errors import PairingError, PermitRefusedError
-from data_contracts.records.decision import Decision, Gate, Outcome, Verdict
+from data_contracts.records.decision import Decision, Gate, Verdict
+from data_contracts.records.evidence import Rung
 from data_contracts.records.metrics import Task
-from data_contracts.records.settings import Policy
-from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
+from data_contracts.records.pilots import Approval
+from data_contracts.records.policy import Policy
+from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
+from tasks.decisions.forecast import Forecast
 from tasks.decisions.gates import (
-    GAIN,
-    LEVEL,
-    LEVEL_OF_BASELINE,
-    UPLIFT,
-    ScoredSplit,
+    EscalationFacts,
+    GuardrailEvidence,
+    ScoredRows,
+    ServingFacts,
     decide_contract,
     decide_escalation,
+    decide_fairness,
+    decide_fit,
     decide_justification,
+    decide_need,
+    decide_promotion,
     decide_quality,
     issue_permit,
 )
-from tasks.decisions.outcomes import conclude
+from tasks.decisions.gates.escalation import APPROVAL, FAIR, SHORTFALL, subject_of
+from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT, alpha_of_look
+from tests.tasks.decisions.conftest import (
+    ACCURACY,
+    BRACKETED,
+    DIGEST,
+    ERROR_RATE,
+    RUN,
+    errors,
+    points,
+    right,
+    trial,
+)
 
-RUN = "run-1"
-DIGEST = "sha256:" + "0" * 64
-ACCURACY = Policy(metric="accuracy", target=0.9, margin=0.02, minimum_uplift=0.05)
-ERROR_RATE = Policy(metric="word_error_rate", target=0.5, margin=0.05, minimum_uplift=0.05)
-
-
-def right(share: float, rows: int = 1000, *, name: str = "the LoRA pilot") -> ScoredSplit:
-    """``rows`` rows of which this share is answered rightly."""
-    hits = round(share * rows)
-    ids = tuple(f"row-{index}" for index in range(rows))
-    return ScoredSplit(name, ids, np.repeat([1.0, 0.0], [hits, rows - hits]), DIGEST)
-
-
-def errors(mean: float, rows: int = 400) -> ScoredSplit:
-    noise = np.random.default_rng(0).normal(0, 0.2, size=rows)
-    ids = tuple(f"row-{index}" for index in range(rows))
-    return ScoredSplit("the LoRA pilot", ids, mean + noise - noise.mean(), DIGEST)
+ENOUGH = EscalationFacts(
+    train_rows=10_000, processor_hours_spent=1.0, processor_hours_of_full=1.0, approval=None
+)
 
 
 def verdicts(decision: Decision) -> dict[str, Verdict]:
     return {rule.name: rule.verdict for rule in decision.rules}
 
 
+def quality_of(pilot: ScoredRows, base: ScoredRows, policy: Policy = ACCURACY, **options: Any) -> Decision:
+    options = {"alpha": 0.05, "look": Split.GATE, **options}
+    return decide_quality(pilot, base, policy=policy, run_id=RUN, **options)
+
+
+def fairness_of(policy: Policy = ACCURACY, **changes: Any) -> Decision:
+    trials = [trial(), trial(2, remedy="double_rank", settings={"rank": 32})]
+    options: dict[str, Any] = {"unquantised_fits": True, "must_be_fair": False, **changes}
+    return decide_fairness(trials, points(**BRACKETED), policy=policy, run_id=RUN, **options)
+
+
+def escalation_of(quality: Decision, facts: EscalationFacts = ENOUGH, policy: Policy = ACCURACY) -> Decision:
+    return decide_escalation(quality, fairness_of(policy), facts, policy=policy, run_id=RUN)
+
+
 @pytest.mark.parametrize(
     ("share", "verdict"), [(0.95, Verdict.PASS), (0.88, Verdict.INCONCLUSIVE), (0.80, Verdict.FAIL)]
 )
 def test_quality_of_a_metric_that_should_be_high(share: float, verdict: Verdict) -> None:
-    decision = decide_quality(right(share), right(0.5), policy=ACCURACY, run_id=RUN)
+    decision = quality_of(right(share), right(0.5))
     assert (decision.verdict, verdicts(decision)[LEVEL]) == (verdict, verdict)
 
 
@@ -59,45 +78,40 @@ def test_quality_of_a_metric_that_should_be_high(share: float, verdict: Verdict)
     ("mean", "verdict"), [(0.4, Verdict.PASS), (0.55, Verdict.INCONCLUSIVE), (0.7, Verdict.FAIL)]
 )
 def test_quality_of_a_metric_that_should_be_low(mean: float, verdict: Verdict) -> None:
-    decision = decide_quality(errors(mean), errors(1.2), policy=ERROR_RATE, run_id=RUN)
+    decision = quality_of(errors(mean), errors(1.2), ERROR_RATE)
     assert (decision.verdict, verdicts(decision)[LEVEL]) == (verdict, verdict)
     assert verdicts(decision)[UPLIFT] is Verdict.PASS
 
 
 def test_quality_also_asks_for_uplift_over_the_baseline() -> None:
-    decision = decide_quality(right(0.95), right(0.95), policy=ACCURACY, run_id=RUN)
-    assert verdicts(decision) == {
-        LEVEL: Verdict.PASS,
-        UPLIFT: Verdict.FAIL,
-        LEVEL_OF_BASELINE: Verdict.PASS,
-    }
+    decision = quality_of(right(0.95), right(0.95))
+    assert verdicts(decision) == {LEVEL: Verdict.PASS, UPLIFT: Verdict.FAIL}
     assert decision.verdict is Verdict.FAIL
 
 
-def test_the_baselines_level_is_reported_and_decides_nothing() -> None:
-    decision = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
-    assert verdicts(decision)[LEVEL_OF_BASELINE] is Verdict.FAIL
-    assert decision.verdict is Verdict.PASS
+def test_seeds_that_spread_make_a_verdict_harder() -> None:
+    steady = quality_of(right(0.93, seeds=3), right(0.5))
+    lines = np.stack([right(share).scores[0] for share in (0.90, 0.93, 0.96)])
+    spread = quality_of(ScoredRows("the pilot", right(0.9).row_ids, lines, (DIGEST,) * 3), right(0.5))
+    assert verdicts(steady)[LEVEL] is Verdict.PASS
+    assert verdicts(spread)[LEVEL] is Verdict.INCONCLUSIVE
+    assert spread.rules[0].interval is not None and spread.rules[0].interval.seeds == 3
 
 
-@pytest.mark.parametrize(
-    ("baseline", "outcome"), [(0.95, Outcome.BASE_SUFFICES), (0.86, Outcome.INCONCLUSIVE)]
-)
-def test_the_baseline_suffices_only_where_it_is_at_the_target(baseline: float, outcome: Outcome) -> None:
-    policy = ACCURACY.model_copy(update={"minimum_uplift": 0.2})
-    quality = decide_quality(right(0.95), right(baseline), policy=policy, run_id=RUN)
-    escalation = decide_escalation(quality, policy=policy, run_id=RUN)
-    contract = _decision(Gate.CONTRACT, Verdict.PASS, Verdict.PASS, Verdict.PASS)
-    assert conclude([contract, quality, escalation]).outcome is outcome
+def test_one_seed_says_that_its_spread_is_unmeasured() -> None:
+    assert "unmeasured" in quality_of(right(0.95), right(0.5)).sentence
+    assert "unmeasured" not in quality_of(right(0.95, seeds=3), right(0.5)).sentence
 
 
 def test_quality_never_pairs_different_rows() -> None:
     with pytest.raises(PairingError):
-        decide_quality(right(0.9, 100), right(0.9, 101), policy=ACCURACY, run_id=RUN)
+        quality_of(right(0.9, 100), right(0.9, 101))
+    with pytest.raises(PairingError, match="expected"):
+        ScoredRows("too few ids", ("a",), np.ones((1, 2)), (DIGEST,))
 
 
 def test_a_decision_names_its_policy_evidence_and_a_reason_for_every_rule() -> None:
-    decision = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
+    decision = quality_of(right(0.95), right(0.5))
     assert decision.policy == ACCURACY.digest()
     assert decision.evidence == (DIGEST, DIGEST)
     for rule in decision.rules:
@@ -106,27 +120,113 @@ def test_a_decision_names_its_policy_evidence_and_a_reason_for_every_rule() -> N
     assert "0.95" in decision.rules[0].sentence
 
 
-@pytest.mark.parametrize("pilot", [right(0.95), right(0.88), right(0.90, 30)])
-def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredSplit) -> None:
-    baseline = right(0.95, len(pilot.row_ids))
-    quality = decide_quality(pilot, baseline, policy=ACCURACY, run_id=RUN)
+def test_alpha_is_spread_over_the_horizon_and_the_two_looks() -> None:
+    first = alpha_of_look(ACCURACY, second=False, reserve=True)
+    second = alpha_of_look(ACCURACY, second=True, reserve=True)
+    assert (first + second) * ACCURACY.looks.horizon == pytest.approx(ACCURACY.alpha)
+    assert alpha_of_look(ACCURACY, second=False, reserve=False) == pytest.approx(0.05 / 20)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.95, "fail"), (0.88, "pass"), (0.5, "pass")])
+def test_need_fails_only_where_the_base_is_shown_to_suffice(share: float, verdict: str) -> None:
+    decision = decide_need(
+        right(share, name="the base"), distance=None, policy=ACCURACY, run_id=RUN, alpha=0.05
+    )
+    assert decision.verdict.value == verdict
+
+
+def test_fit_takes_the_first_method_that_fits_and_says_what_would() -> None:
+    lora, qlora = Forecast(Rung.LORA, 8 << 30, None), Forecast(Rung.QLORA, 3 << 30, None)
+
+    def decide(available: int) -> Decision:
+        return decide_fit(
+            [lora, qlora], available_memory_bytes=available, evidence=DIGEST, policy=ACCURACY, run_id=RUN
+        )
+
+    assert decide(9 << 30).verdict is Verdict.PASS
+    assert "qlora does" in decide(4 << 30).sentence
+    refused = decide(2 << 30)
+    assert refused.verdict is Verdict.FAIL and "micro_batch_size" in refused.sentence
+
+
+@pytest.mark.parametrize("pilot", [right(0.95, seeds=3), right(0.88, seeds=3), right(0.90, 30, seeds=3)])
+def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
+    quality = quality_of(pilot, right(0.95, len(pilot.row_ids)))
     assert quality.verdict is not Verdict.PASS
-    escalation = decide_escalation(quality, policy=ACCURACY, run_id=RUN)
+    escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.FAIL
     with pytest.raises(PermitRefusedError, match="escalation gate says fail"):
         issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST)
 
 
 def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
-    quality = decide_quality(right(0.8), right(0.5), policy=ACCURACY, run_id=RUN)
-    escalation = decide_escalation(quality, policy=ACCURACY, run_id=RUN)
-    assert escalation.evidence == (quality.digest(),)
+    quality = quality_of(right(0.8, seeds=3), right(0.5))
+    escalation = escalation_of(quality)
+    assert escalation.verdict is Verdict.PASS, escalation
+    assert escalation.evidence[0] == quality.digest()
     permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST)
     permit.require(run_id=RUN, snapshot=DIGEST, base_model=DIGEST, policy=ACCURACY.digest())
 
 
+def test_two_seeds_do_not_escalate() -> None:
+    escalation = escalation_of(quality_of(right(0.8, seeds=2), right(0.5)))
+    assert verdicts(escalation)[SHORTFALL] is Verdict.FAIL
+    assert "3 are needed" in escalation.rules[0].sentence
+
+
+def test_an_unfair_pilot_does_not_escalate() -> None:
+    short = quality_of(right(0.8, seeds=3), right(0.5))
+    unfair = decide_fairness(
+        [trial()], [], unquantised_fits=True, must_be_fair=False, policy=ACCURACY, run_id=RUN
+    )
+    clears = decide_fairness(
+        [trial(tune_score=0.95)], [], unquantised_fits=True, must_be_fair=False, policy=ACCURACY, run_id=RUN
+    )
+    for fairness in (unfair, clears):
+        decision = decide_escalation(short, fairness, ENOUGH, policy=ACCURACY, run_id=RUN)
+        assert verdicts(decision)[FAIR] is Verdict.FAIL
+        assert decision.verdict is Verdict.FAIL
+
+
+def test_too_little_data_or_too_small_a_budget_denies() -> None:
+    quality = quality_of(right(0.8, seeds=3), right(0.5))
+    few = EscalationFacts(499, 1.0, 1.0, None)
+    assert escalation_of(quality, few).verdict is Verdict.FAIL
+    tight = Policy(**{**ACCURACY.model_dump(), "escalation": {"maximum_processor_hours": 1.5}})
+    quality = quality_of(right(0.8, seeds=3), right(0.5), tight)
+    assert escalation_of(quality, ENOUGH, tight).verdict is Verdict.FAIL
+
+
+def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_counts() -> None:
+    policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": "recorded"}})
+    quality = quality_of(right(0.8, seeds=3), right(0.5), policy)
+
+    def decide(approved: bool | None, subject: str) -> Decision:
+        answer = (
+            None
+            if approved is None
+            else Approval(approved=approved, name="Ada", reason="because", subject=subject)
+        )
+        return escalation_of(quality, EscalationFacts(10_000, 1.0, 1.0, answer), policy)
+
+    asked = subject_of(quality)
+    assert decide(None, asked).verdict is Verdict.INCONCLUSIVE
+    assert decide(True, asked).verdict is Verdict.PASS
+    assert decide(False, asked).verdict is Verdict.FAIL
+    assert decide(True, DIGEST).verdict is Verdict.INCONCLUSIVE
+    assert "Ada" in next(rule.sentence for rule in decide(True, asked).rules if rule.name == APPROVAL)
+    # The same evidence is the same question in another run.
+    assert subject_of(quality.model_copy(update={"run_id": "run-2"})) == asked
+
+
+def test_nobody_is_asked_about_what_is_not_allowed_anyway() -> None:
+    policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": "recorded"}})
+    quality = quality_of(right(0.88, seeds=3), right(0.5), policy)
+    assert escalation_of(quality, ENOUGH, policy).verdict is Verdict.FAIL
+
+
 def test_no_other_gate_issues_permits() -> None:
-    quality = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
+    quality = quality_of(right(0.95), right(0.5))
     assert quality.verdict is Verdict.PASS
     with pytest.raises(PermitRefusedError):
         issue_permit(quality, snapshot=DIGEST, base_model=DIGEST)
@@ -135,19 +235,113 @@ def test_no_other_gate_issues_permits() -> None:
 @pytest.mark.parametrize(
     "change", [{"run_id": "run-0"}, {"policy": "sha256:" + "1" * 64}, {"gate": Gate.CONTRACT}]
 )
-def test_escalation_is_decided_on_this_runs_quality_only(change: dict[str, object]) -> None:
-    quality = decide_quality(right(0.8), right(0.5), policy=ACCURACY, run_id=RUN)
-    with pytest.raises(ValueError, match="escalation is decided on"):
-        decide_escalation(quality.model_copy(update=change), policy=ACCURACY, run_id=RUN)
+def test_escalation_is_decided_on_this_runs_decisions_only(change: dict[str, object]) -> None:
+    quality, fairness = quality_of(right(0.8, seeds=3), right(0.5)), fairness_of()
+    for pair in (
+        (quality.model_copy(update=change), fairness),
+        (quality, fairness.model_copy(update=change)),
+    ):
+        with pytest.raises(ValueError, match="escalation is decided on"):
+            decide_escalation(*pair, ENOUGH, policy=ACCURACY, run_id=RUN)
 
 
 def test_full_must_beat_the_pilot_by_the_registered_gain() -> None:
     policy = ACCURACY.model_copy(update={"minimum_gain_of_full": 0.05})
-    kept = decide_justification(right(0.97), right(0.8), right(0.5), policy=policy, run_id=RUN)
-    assert kept.verdict is Verdict.PASS
-    wasted = decide_justification(right(0.97), right(0.95), right(0.5), policy=policy, run_id=RUN)
-    assert verdicts(wasted)[GAIN] is Verdict.FAIL
-    assert wasted.verdict is Verdict.FAIL
+
+    def justify(pilot: float) -> Decision:
+        return decide_justification(
+            right(0.97),
+            right(pilot, seeds=3),
+            right(0.5),
+            policy=policy,
+            run_id=RUN,
+            alpha=0.05,
+            look=Split.GATE,
+        )
+
+    assert justify(0.8).verdict is Verdict.PASS
+    assert verdicts(justify(0.95))[GAIN] is Verdict.FAIL
+    assert justify(0.95).verdict is Verdict.FAIL
+
+
+def guarded(**rails: Any) -> Policy:
+    return Policy(**{**ACCURACY.model_dump(), "guardrails": rails})
+
+
+def test_a_slice_is_passed_harmed_or_too_small() -> None:
+    policy = guarded(slices=[{"name": "phone", "equals": "phone", "margin": 0.05, "minimum_rows": 50}])
+    pilot, base = right(0.95), right(0.5)
+    hit = frozenset(pilot.row_ids[:200])  # both right
+    missed = frozenset(pilot.row_ids[400:500])  # both right up to 500
+
+    def decide(rows: frozenset[str], better: ScoredRows = pilot, worse: ScoredRows = base) -> Decision:
+        return quality_of(better, worse, policy, guardrails=GuardrailEvidence(slices={"phone": rows}))
+
+    name = "guardrail: phone"
+    assert verdicts(decide(hit))[name] is Verdict.PASS
+    assert verdicts(decide(missed, base, pilot))[name] is Verdict.PASS
+    harmed = decide(frozenset(pilot.row_ids[500:900]), base, pilot)
+    assert verdicts(harmed)[name] is Verdict.FAIL and harmed.verdict is Verdict.FAIL
+    small = decide(frozenset(pilot.row_ids[:49]))
+    assert verdicts(small)[name] is Verdict.INCONCLUSIVE and small.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_warning_guardrail_decides_nothing() -> None:
+    policy = guarded(serving={"maximum_latency_ratio": 1.1, "maximum_artifact_bytes": 10})
+    evidence = GuardrailEvidence(serving=ServingFacts(latency_ratio=2.0, artifact_bytes=11))
+    decision = quality_of(right(0.95), right(0.5), policy, guardrails=evidence)
+    assert decision.verdict is Verdict.PASS
+    assert verdicts(decision)["guardrail: latency"] is Verdict.FAIL
+    assert verdicts(decision)["guardrail: artifact size"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("rise", "verdict"), [(0.0, "pass"), (0.25, "inconclusive"), (0.6, "fail")])
+def test_forgetting_is_judged_on_the_loss_of_a_general_text(rise: float, verdict: str) -> None:
+    policy = guarded(forgetting={"margin": 0.25})
+    evidence = GuardrailEvidence(base_losses=errors(3.0), trained_losses=errors(3.0 + rise, seeds=3))
+    decision = quality_of(right(0.95, seeds=3), right(0.5), policy, guardrails=evidence)
+    assert verdicts(decision)["guardrail: forgetting"].value == verdict
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, "pass"), (0.95, "inconclusive"), (0.8, "fail")])
+def test_answers_must_have_the_form_asked_for(share: float, verdict: str) -> None:
+    policy = guarded(answer_format={"pattern": "[A-Z]+", "minimum_share": 0.95})
+    evidence = GuardrailEvidence(well_formed=right(share))
+    decision = quality_of(right(0.95), right(0.5), policy, guardrails=evidence)
+    assert verdicts(decision)["guardrail: answer format"].value == verdict
+
+
+def test_a_guardrail_without_its_evidence_is_never_passed_over() -> None:
+    for rails in (
+        {"forgetting": {}},
+        {"answer_format": {"pattern": "x"}},
+        {"serving": {"maximum_latency_ratio": 2.0}},
+    ):
+        with pytest.raises(ValueError, match="policy"):
+            quality_of(right(0.95), right(0.5), guarded(**rails))
+
+
+def promote(challenger: float, champion: float | None, anchor: float, **rails: Any) -> Decision:
+    return decide_promotion(
+        right(challenger, name="the challenger"),
+        None if champion is None else right(champion, name="the champion"),
+        right(anchor, name="the anchor"),
+        slices={},
+        policy=guarded(**rails),
+        run_id=RUN,
+        alpha=0.05,
+    )
+
+
+def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:
+    assert promote(0.95, 0.95, 0.95).verdict is Verdict.PASS
+    assert promote(0.95, None, 0.5).verdict is Verdict.PASS
+    assert promote(0.92, 0.97, 0.92).verdict is Verdict.FAIL
+    # Every step down was small; the anchor remembers where they began.
+    crept = promote(0.93, 0.94, 0.97)
+    assert verdicts(crept)["not inferior to the champion"] is Verdict.PASS
+    assert crept.verdict is Verdict.FAIL
+    assert promote(0.85, 0.85, 0.85).verdict is Verdict.FAIL
 
 
 def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
@@ -180,50 +374,3 @@ def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
     assert "text.minLength" in blocked.sentence
     for severity in (RuleSeverity.QUARANTINE, RuleSeverity.WARNING):
         assert decide_contract(evidence(severity), policy=ACCURACY, run_id=RUN).verdict is Verdict.PASS
-
-
-def _decision(gate: Gate, verdict: Verdict, level: Verdict, uplift: Verdict) -> Decision:
-    template = decide_quality(right(0.95), right(0.5), policy=ACCURACY, run_id=RUN)
-    rules = tuple(
-        rule.model_copy(update={"verdict": level if LEVEL in rule.name else uplift})
-        for rule in template.rules
-    )
-    return template.model_copy(update={"gate": gate, "verdict": verdict, "rules": rules})
-
-
-def _verdict(*rules: Verdict) -> Verdict:
-    if Verdict.FAIL in rules:
-        return Verdict.FAIL
-    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in rules else Verdict.PASS
-
-
-def test_every_sequence_of_verdicts_ends_in_one_outcome_and_full_only_after_a_shortfall() -> None:
-    """Walks the flow's branches for every combination of rule verdicts it can meet."""
-    reached: set[Outcome] = set()
-    for contract, level, uplift, justification in itertools.product(Verdict, repeat=4):
-        decisions = [_decision(Gate.CONTRACT, contract, contract, contract)]
-        trained_full = False
-        if contract is Verdict.PASS:
-            quality = _decision(Gate.QUALITY, _verdict(level, uplift), level, uplift)
-            decisions.append(quality)
-            if quality.verdict is not Verdict.PASS:
-                escalation = decide_escalation(quality, policy=ACCURACY, run_id=RUN)
-                decisions.append(escalation)
-                if escalation.verdict is Verdict.PASS:
-                    issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST)
-                    trained_full = True
-                    decisions.append(_decision(Gate.JUSTIFICATION, justification, level, uplift))
-        outcome = conclude(decisions).outcome
-        reached.add(outcome)
-        assert trained_full == (contract is Verdict.PASS and level is Verdict.FAIL)
-        assert (outcome in {Outcome.FULL_ACCEPTED, Outcome.FULL_UNJUSTIFIED}) == trained_full
-    assert reached == set(Outcome)
-
-
-def test_an_unfinished_run_has_no_outcome() -> None:
-    quality = decide_quality(right(0.8), right(0.5), policy=ACCURACY, run_id=RUN)
-    escalation = decide_escalation(quality, policy=ACCURACY, run_id=RUN)
-    contract = _decision(Gate.CONTRACT, Verdict.PASS, Verdict.PASS, Verdict.PASS)
-    for decisions in ([], [contract], [contract, quality], [contract, quality, escalation]):
-        with pytest.raises(ValueError, match=r"decision|judged"):
-            conclude(decisions)

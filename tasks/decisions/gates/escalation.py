@@ -1,0 +1,210 @@
+"""The escalation gate: may full fine-tuning be spent? The only gate that issues a permit."""
+
+from dataclasses import dataclass
+
+from data_contracts.errors import PermitRefusedError
+from data_contracts.records.base import digest_json
+from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.permit import Permit
+from data_contracts.records.pilots import Approval
+from data_contracts.records.policy import ApprovalRule, Policy
+from tasks.decisions.gates.fairness import passed_by_clearing
+from tasks.decisions.gates.rules import LEVEL, all_of, plain_rule
+
+SHORTFALL = "demonstrated shortfall"
+FAIR = "a fair pilot, remedies spent"
+APPROVAL = "approval"
+
+
+@dataclass(frozen=True)
+class EscalationFacts:
+    """What the gate is told beside the decisions before it."""
+
+    train_rows: int
+    processor_hours_spent: float
+    """By the run so far."""
+    processor_hours_of_full: float
+    """Forecast."""
+    approval: Approval | None
+
+
+def decide_escalation(
+    quality: Decision,
+    fairness: Decision,
+    facts: EscalationFacts,
+    *,
+    policy: Policy,
+    run_id: str,
+) -> Decision:
+    """Passes only on a demonstrated shortfall of a fair pilot, with enough data, budget and approval.
+
+    Inconclusive means that nothing but a person's answer is missing.
+
+    Raises:
+        ValueError: the decisions are not the quality and fairness gates' of this run under this policy.
+    """
+    _require_decisions(quality, fairness, policy, run_id)
+    facts_rules = (
+        _shortfall_rule(quality, policy),
+        _fair_rule(fairness),
+        _data_rule(facts, policy),
+        _budget_rule(facts, policy),
+    )
+    rules = (*facts_rules, _approval_rule(facts.approval, quality, policy))
+    # A person is asked only about what everything else allows.
+    verdict = Verdict.FAIL if all_of(facts_rules) is not Verdict.PASS else all_of(rules)
+    return Decision(
+        gate=Gate.ESCALATION,
+        verdict=verdict,
+        rules=rules,
+        sentence=_SENTENCES[verdict],
+        run_id=run_id,
+        policy=policy.digest(),
+        evidence=(quality.digest(), fairness.digest()),
+    )
+
+
+_SENTENCES = {
+    Verdict.PASS: "Full fine-tuning is allowed once, on this data and this base model.",
+    Verdict.FAIL: "Full fine-tuning is not allowed.",
+    Verdict.INCONCLUSIVE: "Full fine-tuning is justified by the evidence and waits for a person's approval.",
+}
+
+
+def subject_of(quality: Decision) -> str:
+    """Digest of what a person is asked to answer for: the same evidence under the same policy is the same
+    question, in whichever run it comes up."""
+    return digest_json(
+        {
+            "policy": quality.policy,
+            "evidence": list(quality.evidence),
+            "rules": [rule.model_dump(mode="json") for rule in quality.rules],
+        }
+    )
+
+
+def issue_permit(escalation: Decision, *, snapshot: str, base_model: str) -> Permit:
+    """The permit that a passed escalation gate gives, bound to its run and policy.
+
+    Raises:
+        PermitRefusedError: the decision is of another gate, or did not pass.
+    """
+    if escalation.gate is not Gate.ESCALATION or escalation.verdict is not Verdict.PASS:
+        raise PermitRefusedError(
+            f"No permit: the {escalation.gate.value} gate says {escalation.verdict.value}; "
+            "only a passed escalation gate allows full fine-tuning."
+        )
+    return Permit(
+        run_id=escalation.run_id,
+        snapshot=snapshot,
+        base_model=base_model,
+        policy=escalation.policy,
+        decision=escalation,
+    )
+
+
+def _require_decisions(quality: Decision, fairness: Decision, policy: Policy, run_id: str) -> None:
+    faults = [
+        text
+        for decision, gate in ((quality, Gate.QUALITY), (fairness, Gate.FAIRNESS))
+        for text, wrong in (
+            (f"gate {decision.gate.value}", decision.gate is not gate),
+            (f"run {decision.run_id}", decision.run_id != run_id),
+            (f"policy {decision.policy}", decision.policy != policy.digest()),
+        )
+        if wrong
+    ]
+    if faults:
+        raise ValueError(
+            f"escalation is decided on this run's quality and fairness decisions, not on {', '.join(faults)}"
+        )
+
+
+def _shortfall_rule(quality: Decision, policy: Policy) -> RuleResult:
+    level = next(rule for rule in quality.rules if rule.name == LEVEL)
+    assert level.interval is not None
+    needed = policy.seeds.to_escalate
+    enough = level.interval.seeds >= needed
+    short = level.verdict is Verdict.FAIL
+    sentence = "The pilot is not shown to fall short; full fine-tuning is not spent on a doubt."
+    if short:
+        sentence = "The pilot falls short even by its optimistic bound."
+        if level.interval.seeds == 1:
+            sentence += " One seed: its spread is unmeasured."
+        if not enough:
+            sentence = f"Shown over {level.interval.seeds} seeds; {needed} are needed to escalate."
+    return RuleResult(
+        name=SHORTFALL,
+        observed=f"{level.observed}, seeds: {level.interval.seeds}",
+        interval=level.interval,
+        threshold=f"the optimistic bound misses {level.threshold}, over {needed} seeds",
+        verdict=Verdict.PASS if short and enough else Verdict.FAIL,
+        sentence=sentence,
+    )
+
+
+def _fair_rule(fairness: Decision) -> RuleResult:
+    by_clearing = passed_by_clearing(fairness)
+    passed = fairness.verdict is Verdict.PASS and fairness.remedy is None and not by_clearing
+    return plain_rule(
+        FAIR,
+        passed=passed,
+        observed="judged by its score on tune alone" if by_clearing else fairness.sentence,
+        threshold="the fairness gate passed, and no remedy is left",
+        sentence=(
+            fairness.sentence if passed else "The pilot was not a fair test, so it proves nothing about LoRA."
+        ),
+    )
+
+
+def _data_rule(facts: EscalationFacts, policy: Policy) -> RuleResult:
+    needed = policy.escalation.minimum_train_rows
+    return plain_rule(
+        "data enough for full",
+        passed=facts.train_rows >= needed,
+        observed=f"{facts.train_rows:,} training rows",
+        threshold=f"at least {needed:,}",
+        sentence=f"There are {facts.train_rows:,} rows to train on; full fine-tuning asks for {needed:,}.",
+    )
+
+
+def _budget_rule(facts: EscalationFacts, policy: Policy) -> RuleResult:
+    limit = policy.escalation.maximum_processor_hours
+    total = facts.processor_hours_spent + facts.processor_hours_of_full
+    return plain_rule(
+        "forecast within the budget",
+        passed=limit is None or total <= limit,
+        observed=(
+            f"{facts.processor_hours_spent:.3g} processor hours spent, "
+            f"{facts.processor_hours_of_full:.3g} forecast for full"
+        ),
+        threshold="no limit" if limit is None else f"at most {limit:g} in all",
+        sentence=f"With full fine-tuning the run is expected to take {total:.3g} processor hours.",
+    )
+
+
+def _approval_rule(approval: Approval | None, quality: Decision, policy: Policy) -> RuleResult:
+    if policy.escalation.approval is ApprovalRule.NONE:
+        return plain_rule(
+            APPROVAL,
+            passed=True,
+            observed="not asked for",
+            threshold="none",
+            sentence="The policy asks for nobody's approval.",
+        )
+    # An answer to another question is none.
+    answer = approval if approval is not None and approval.subject == subject_of(quality) else None
+    verdict = Verdict.INCONCLUSIVE
+    sentence = "A person has to allow full fine-tuning; nobody has answered yet."
+    if answer is not None:
+        verdict = Verdict.PASS if answer.approved else Verdict.FAIL
+        word = "allowed" if answer.approved else "denied"
+        sentence = f"{answer.name} {word} it (recorded, not signed): {answer.reason}"
+    return RuleResult(
+        name=APPROVAL,
+        observed="no answer" if answer is None else f"{answer.name}: {answer.reason}",
+        interval=None,
+        threshold="a person's recorded approval of this very decision",
+        verdict=verdict,
+        sentence=sentence,
+    )

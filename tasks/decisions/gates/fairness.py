@@ -1,0 +1,234 @@
+"""The fairness gate: was the pilot a fair test of its method? Judged on ``tune`` alone.
+
+A pilot whose score on ``tune`` clears the target needs no further test. One that is short is tested rule
+by rule. Where a rule does not hold and its remedy is left, the decision fails and names the remedy; where
+none is left, the pilot is invalid, or its faults are warnings by the policy's leave.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.metrics import METRICS
+from data_contracts.records.pilots import PilotTrial, SweepPoint
+from data_contracts.records.policy import OnBreach, Policy, Remedy
+from data_contracts.records.settings import PilotMethod
+from tasks.decisions.gates.rules import all_of, plain_rule
+from tasks.decisions.remedies import (
+    ALL_LINEAR,
+    best_point,
+    best_rate_is_bracketed,
+    best_trial,
+    clears_on_tune,
+    first_round,
+    rank_helped,
+    remedy_is_left,
+)
+
+CLEARS = "clears the target on tune"
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A rule and what mends it."""
+
+    rule: RuleResult
+    remedy: Remedy | None = None
+
+
+def decide_fairness(
+    trials: Sequence[PilotTrial],
+    sweep: Sequence[SweepPoint],
+    *,
+    unquantised_fits: bool,
+    must_be_fair: bool,
+    policy: Policy,
+    run_id: str,
+) -> Decision:
+    """Passes for a pilot that clears the target on ``tune``, or was a fair test of its method.
+
+    Args:
+        trials: every pilot of the run in the order of training; the best of them is judged.
+        sweep: every learning rate that was tried.
+        unquantised_fits: whether an unquantised pilot fits this machine.
+        must_be_fair: set after a look at the gate rows did not pass; clearing ``tune`` is not enough then.
+    """
+    best = best_trial(trials, policy)
+    tested = (
+        [_clears(best, policy)]
+        if clears_on_tune(best, policy) and not must_be_fair
+        else list(_rules(best, trials, sweep, unquantised_fits, policy))
+    )
+    remedy = next(
+        (
+            each.remedy
+            for each in tested
+            if each.rule.verdict is Verdict.FAIL
+            and each.remedy is not None
+            and remedy_is_left(each.remedy, trials, sweep, unquantised_fits=unquantised_fits, policy=policy)
+        ),
+        None,
+    )
+    rules = tuple(each.rule for each in tested)
+    verdict = Verdict.FAIL if remedy is not None else all_of(rules)
+    return Decision(
+        gate=Gate.FAIRNESS,
+        verdict=verdict,
+        rules=rules,
+        sentence=_sentence(best, rules, verdict, remedy),
+        run_id=run_id,
+        policy=policy.digest(),
+        evidence=tuple(digest for trial in trials for digest in trial.evidence),
+        remedy=remedy,
+    )
+
+
+def passed_by_clearing(decision: Decision) -> bool:
+    """Whether a fairness decision rests on the score on ``tune`` alone."""
+    return any(rule.name == CLEARS for rule in decision.rules)
+
+
+def _clears(best: PilotTrial, policy: Policy) -> _Tested:
+    return _Tested(
+        plain_rule(
+            CLEARS,
+            passed=True,
+            observed=f"{policy.metric} {best.tune_score:.4g} on tune",
+            threshold=f"{_word(policy)} {policy.target:g}",
+            sentence="The pilot is at the target on tune, so whether it could do better need not be asked.",
+        )
+    )
+
+
+def _rules(
+    best: PilotTrial,
+    trials: Sequence[PilotTrial],
+    sweep: Sequence[SweepPoint],
+    unquantised_fits: bool,
+    policy: Policy,
+) -> Iterator[_Tested]:
+    rails = policy.fairness.on_breach
+    layers = best.settings.target_modules
+    yield _Tested(
+        plain_rule(
+            "all linear layers are adapted",
+            passed=layers == ALL_LINEAR,
+            observed=layers if isinstance(layers, str) else ", ".join(layers),
+            threshold=ALL_LINEAR,
+            sentence="Adapting some layers only loses to adapting all, whatever the rank.",
+            on_breach=rails,
+        ),
+        Remedy.ALL_LAYERS,
+    )
+    yield _Tested(_rate_rule(best, sweep, rails), Remedy.SWEEP)
+    yield _Tested(
+        plain_rule(
+            "the base is not quantised where it need not be",
+            passed=best.settings.method is not PilotMethod.QLORA or not unquantised_fits,
+            observed=best.settings.method.value,
+            threshold="lora, where the machine has the memory",
+            sentence="A quantised pilot that is short says little where an unquantised one fits.",
+            on_breach=rails,
+        ),
+        Remedy.UNQUANTISE,
+    )
+    yield from (
+        _Tested(rule)
+        for rule in (
+            _steps_rule(best),
+            _signal_rule(best),
+            _truncation_rule(best, policy),
+        )
+    )
+    yield _Tested(_capacity_rule(best, trials, policy), Remedy.DOUBLE_RANK)
+
+
+def _rate_rule(best: PilotTrial, sweep: Sequence[SweepPoint], on_breach: OnBreach) -> RuleResult:
+    points = first_round(sweep)
+    tried = ", ".join(f"{point.learning_rate:g}" for point in sorted(points, key=lambda p: p.learning_rate))
+    observed = (
+        f"best of {tried}: {best_point(points).learning_rate:g}"
+        if points
+        else f"{best.learning_rate:g} alone was tried"
+    )
+    return plain_rule(
+        "the best learning rate lies between others",
+        passed=best_rate_is_bracketed(sweep),
+        observed=observed,
+        threshold="a lower and a higher rate do worse",
+        sentence="A wrong learning rate costs a pilot more than a wrong rank; only a sweep tells.",
+        on_breach=on_breach,
+    )
+
+
+def _steps_rule(best: PilotTrial) -> RuleResult:
+    return plain_rule(
+        "as many steps as full would get",
+        passed=best.steps >= best.full_steps,
+        observed=f"{best.steps:,} steps",
+        threshold=f"{best.full_steps:,} steps",
+        sentence=f"The pilot was trained for {best.steps:,} of the {best.full_steps:,} steps full would get.",
+    )
+
+
+def _signal_rule(best: PilotTrial) -> RuleResult:
+    return plain_rule(
+        "there was something to learn",
+        passed=best.supervised_tokens > 0 and best.lowest_train_loss > 0.0,
+        observed=f"{best.supervised_tokens:,} supervised tokens, lowest loss {best.lowest_train_loss:.4g}",
+        threshold="supervised tokens, and a loss above zero",
+        sentence="A loss of zero, or no token to take it on, means that training taught nothing.",
+    )
+
+
+def _truncation_rule(best: PilotTrial, policy: Policy) -> RuleResult:
+    allowed = policy.fairness.maximum_truncated_share
+    return plain_rule(
+        "few rows are cut short",
+        passed=best.truncated_share <= allowed,
+        observed=f"{best.truncated_share:.1%} of the training rows",
+        threshold=f"at most {allowed:.1%}",
+        sentence="What was cut away could not be learnt; raise model.max_tokens.",
+        on_breach=policy.fairness.on_breach,
+    )
+
+
+def _capacity_rule(best: PilotTrial, trials: Sequence[PilotTrial], policy: Policy) -> RuleResult:
+    helped = rank_helped(trials, policy)
+    roomy = best.capacity_bits >= best.information_bits
+    may_double = remedy_is_left(Remedy.DOUBLE_RANK, trials, (), unquantised_fits=True, policy=policy)
+    passed = helped is False or (roomy and not may_double)
+    probe = {
+        None: "twice the rank was not tried",
+        True: "twice the rank helped",
+        False: "twice the rank did not help, so full fine-tuning is unlikely to either",
+    }[helped]
+    return plain_rule(
+        "the adapter has the capacity",
+        passed=passed,
+        observed=(
+            f"rank {best.settings.rank}: room for {best.capacity_bits / 1e6:.3g} Mbit, at most "
+            f"{best.information_bits / 1e6:.3g} Mbit to learn; {probe}"
+        ),
+        threshold="twice the rank does not help, or there is room and the policy allows no higher rank",
+        sentence=f"At rank {best.settings.rank} {probe}.",
+        on_breach=policy.fairness.on_breach,
+    )
+
+
+def _sentence(best: PilotTrial, rules: Sequence[RuleResult], verdict: Verdict, remedy: Remedy | None) -> str:
+    if remedy is not None:
+        return f"Pilot {best.number} is not a fair test yet; the remedy is {remedy.value.replace('_', ' ')}."
+    if verdict is Verdict.FAIL:
+        broken = ", ".join(rule.name for rule in rules if rule.verdict is Verdict.FAIL)
+        return f"Pilot {best.number} is not a fair test, and no remedy is left. Not held: {broken}."
+    if any(rule.name == CLEARS for rule in rules):
+        return f"Pilot {best.number} clears the target on tune."
+    warned = [rule.name for rule in rules if rule.verdict is Verdict.FAIL]
+    if warned:
+        return f"Pilot {best.number} is judged although it was not made fair: {', '.join(warned)} (warnings)."
+    return f"Pilot {best.number} is a fair test of its method."
+
+
+def _word(policy: Policy) -> str:
+    return "at least" if METRICS[policy.metric].higher_is_better else "at most"

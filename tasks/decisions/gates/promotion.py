@@ -1,0 +1,118 @@
+"""The promotion gate: may the challenger take the champion's place?"""
+
+from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.metrics import METRICS
+from data_contracts.records.policy import Policy
+from data_contracts.records.snapshot import Split
+from tasks.decisions.gates.guardrails import GUARDRAIL
+from tasks.decisions.gates.rules import (
+    LEVEL,
+    ScoredRows,
+    all_of,
+    capital,
+    level_rule,
+    paired_gain,
+    three_way,
+)
+
+AGAINST_CHAMPION = "not inferior to the champion"
+AGAINST_ANCHOR = "not inferior to the anchor"
+
+
+def decide_promotion(
+    challenger: ScoredRows,
+    champion: ScoredRows | None,
+    anchor: ScoredRows,
+    *,
+    slices: dict[str, frozenset[str]],
+    policy: Policy,
+    run_id: str,
+    alpha: float,
+) -> Decision:
+    """Passes when the challenger is not inferior to champion and anchor, overall and on each slice.
+
+    The anchor is frozen: the first champion, or the base where there has been none. Against the champion
+    alone, each of many challengers could be a little worse than the last, and the champion would creep
+    down a margin at a time. A floor below which nothing is promoted comes on top.
+
+    Raises:
+        PairingError: they were not scored on the same rows.
+    """
+    rules = [_floor_rule(challenger, policy, alpha)]
+    rivals = [(AGAINST_ANCHOR, anchor)] + ([(AGAINST_CHAMPION, champion)] if champion else [])
+    for name, rival in rivals:
+        rules.append(_against(name, challenger, rival, policy, alpha))
+    for rule in policy.guardrails.slices:
+        rows = slices[rule.name]
+        for name, rival in rivals:
+            title = f"{GUARDRAIL}{rule.name}, {name}"
+            if len(rows) < rule.minimum_rows:
+                rules.append(_too_few(title, len(rows), rule.minimum_rows))
+            else:
+                mine, theirs = challenger.only(rows), rival.only(rows)
+                rules.append(_against(title, mine, theirs, policy, alpha, rule.margin))
+    verdict = all_of(rules)
+    return Decision(
+        gate=Gate.PROMOTION,
+        verdict=verdict,
+        rules=tuple(rules),
+        sentence=(
+            f"{capital(challenger.name)} takes the champion's place."
+            if verdict is Verdict.PASS
+            else "The champion is kept."
+        ),
+        run_id=run_id,
+        policy=policy.digest(),
+        evidence=(*challenger.evidence, *(champion.evidence if champion else ()), *anchor.evidence),
+        look=Split.GATE,
+    )
+
+
+def _floor_rule(challenger: ScoredRows, policy: Policy, alpha: float) -> RuleResult:
+    floor = policy.promotion.floor if policy.promotion.floor is not None else policy.lenient_target
+    level = level_rule(challenger, policy, alpha)
+    assert level.interval is not None
+    higher = METRICS[policy.metric].higher_is_better
+    return level.model_copy(
+        update={
+            "name": f"{LEVEL} above the floor",
+            "threshold": f"{'at least' if higher else 'at most'} {floor:g}",
+            "verdict": three_way(level.interval, floor, higher_is_better=higher),
+            "sentence": f"{capital(challenger.name)} scores {level.interval}; the floor is {floor:g}.",
+        }
+    )
+
+
+def _against(
+    name: str,
+    challenger: ScoredRows,
+    rival: ScoredRows,
+    policy: Policy,
+    alpha: float,
+    margin: float | None = None,
+) -> RuleResult:
+    allowed = policy.promotion.margin if policy.promotion.margin is not None else policy.margin
+    allowed = allowed if margin is None else margin
+    interval = paired_gain(challenger, rival, METRICS[policy.metric], alpha)
+    return RuleResult(
+        name=name,
+        observed=f"{policy.metric} better by {interval}",
+        interval=interval,
+        threshold=f"at least {-allowed:g}",
+        verdict=three_way(interval, -allowed, higher_is_better=True),
+        sentence=(
+            f"{capital(challenger.name)} differs from {rival.name} by {interval.mean:.4g} on the same "
+            f"{interval.rows:,} rows, at worst by {interval.lower:.4g}; down to {-allowed:g} is allowed."
+        ),
+    )
+
+
+def _too_few(name: str, found: int, needed: int) -> RuleResult:
+    return RuleResult(
+        name=name,
+        observed=f"{found} rows",
+        interval=None,
+        threshold=f"at least {needed} rows",
+        verdict=Verdict.INCONCLUSIVE,
+        sentence=f"There are {found} rows to judge it on; {needed} are needed.",
+    )

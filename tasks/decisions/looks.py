@@ -1,0 +1,48 @@
+"""How often the same rows were asked the same question, over runs."""
+
+from collections.abc import Iterable, Sequence
+
+from data_contracts.records.looks import SKETCH_SIZE, Look, RowSketch
+from data_contracts.records.snapshot import Split
+
+SAME_ROWS = 0.5
+"""Two sets of gate rows that share at least half of the smaller one are asked together."""
+
+
+def sketch_rows(row_ids: Iterable[str]) -> RowSketch:
+    """The ``SKETCH_SIZE`` smallest ids: a uniform sample, as ids are digests."""
+    ids = sorted(set(row_ids))
+    return RowSketch(rows=len(ids), smallest=tuple(ids[:SKETCH_SIZE]))
+
+
+def overlap(first: RowSketch, second: RowSketch) -> float:
+    """Share of the smaller set's rows that lie in both, estimated from the sketches.
+
+    Among the smallest ids of the union, those in both sketches estimate |A and B| / |A or B| (Cohen and
+    Kaplan, 2007), from which the intersection follows by the sizes.
+    """
+    if not first.rows or not second.rows:
+        return 0.0
+    union = sorted({*first.smallest, *second.smallest})[:SKETCH_SIZE]
+    both = set(first.smallest) & set(second.smallest)
+    jaccard = sum(row_id in both for row_id in union) / len(union)
+    shared = jaccard * (first.rows + second.rows) / (1.0 + jaccard)
+    return min(1.0, shared / min(first.rows, second.rows))
+
+
+def earlier_looks(looks: Sequence[Look], rows: RowSketch, *, hypothesis: str, inputs: str) -> int:
+    """Looks by other work at (mostly) these rows for this hypothesis.
+
+    The same work again is no new look: its artifacts are the same, and so is what it learns. A row
+    appended to the gate set, a renamed file or another split share do not begin a new count.
+    """
+    return len(
+        {
+            look.inputs
+            for look in looks
+            if look.split is Split.GATE
+            and look.hypothesis == hypothesis
+            and look.inputs != inputs
+            and overlap(look.sketch, rows) >= SAME_ROWS
+        }
+    )

@@ -1,0 +1,186 @@
+"""What is done for a pilot that is short: which remedy is next, and what it changes.
+
+Remedies are spent in one fixed order, the cheapest mistake first: which layers, which learning rate, which
+precision, which capacity. All of it is decided on ``tune``.
+"""
+
+import math
+from collections.abc import Sequence
+
+from data_contracts.records.metrics import METRICS
+from data_contracts.records.pilots import PilotTrial, SweepPoint
+from data_contracts.records.policy import Policy, Remedy
+from data_contracts.records.settings import PilotMethod, PilotSettings
+
+ALL_LINEAR = "all-linear"
+_STABLE_RANK = 64
+"""From here on alpha is twice the rank; below, 32, so that the best learning rate does not move with it."""
+
+
+def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
+    """The pilot with the best score on ``tune``; between equals the lower loss, then the earlier."""
+    sign = 1.0 if METRICS[policy.metric].higher_is_better else -1.0
+    return min(trials, key=lambda trial: (-sign * trial.tune_score, trial.tune_loss, trial.number))
+
+
+def clears_on_tune(trial: PilotTrial, policy: Policy) -> bool:
+    """Whether the pilot's mean on ``tune`` is at the target itself, without the margin."""
+    if METRICS[policy.metric].higher_is_better:
+        return trial.tune_score >= policy.target
+    return trial.tune_score <= policy.target
+
+
+def best_rate_is_bracketed(sweep: Sequence[SweepPoint]) -> bool:
+    """Whether a lower and a higher rate were tried for as many steps as the best, and did worse.
+
+    A rate that diverged is as good a bracket as one that learnt little.
+    """
+    points = first_round(sweep)
+    if not points:
+        return False
+    rates = [point.learning_rate for point in points]
+    return min(rates) < best_point(points).learning_rate < max(rates)
+
+
+def best_point(points: Sequence[SweepPoint]) -> SweepPoint:
+    """The point with the lowest loss; where all diverged, the lowest rate."""
+    return min(points, key=lambda point: (_loss(point), point.learning_rate))
+
+
+def first_round(sweep: Sequence[SweepPoint]) -> tuple[SweepPoint, ...]:
+    """The points of the shortest length: all rates that were tried, comparable with one another."""
+    shortest = min((point.steps for point in sweep), default=0)
+    return tuple(point for point in sweep if point.steps == shortest)
+
+
+def next_sweep_runs(
+    sweep: Sequence[SweepPoint], *, reference_rate: float, full_steps: int, policy: Policy
+) -> tuple[tuple[float, int], ...]:
+    """The (learning rate, steps) pairs to train next; empty when the sweep is done.
+
+    Successive halving (Jamieson and Talwalkar, 2016): all rates get a short training, the best of them go on
+    with ``sweep_reduction`` times the steps, and the winner is trained in full by the caller. While the best
+    rate lies at an edge, the next one beyond it is tried first, as far as the policy lets.
+    """
+    rules = policy.fairness
+    lengths = _lengths(len(rules.rate_multiples), rules.sweep_reduction, full_steps)
+    if not sweep:
+        return tuple((_rounded(multiple * reference_rate), lengths[0]) for multiple in rules.rate_multiples)
+    points = first_round(sweep)
+    if not best_rate_is_bracketed(sweep) and _may_widen(points, policy):
+        return ((_rounded(_beyond(points, policy)), lengths[0]),)
+    kept = list(points)
+    for length in lengths[1:]:
+        kept.sort(key=lambda point: (_loss(point), point.learning_rate))
+        kept = kept[: max(1, len(kept) // rules.sweep_reduction)]
+        done = {point.learning_rate: point for point in sweep if point.steps == length}
+        missing = [point for point in kept if point.learning_rate not in done]
+        if missing:
+            return tuple((point.learning_rate, length) for point in missing)
+        kept = [done[point.learning_rate] for point in kept]
+    return ()
+
+
+def sweep_winner(sweep: Sequence[SweepPoint]) -> float:
+    """The best rate among those that were trained longest."""
+    longest = max(point.steps for point in sweep)
+    return best_point([point for point in sweep if point.steps == longest]).learning_rate
+
+
+def doubled(settings: PilotSettings) -> PilotSettings:
+    """Twice the rank, and the alpha that goes with it."""
+    rank = settings.rank * 2
+    alpha = 2 * rank if rank >= _STABLE_RANK else settings.alpha
+    return settings.model_copy(update={"rank": rank, "alpha": alpha})
+
+
+def remedied(settings: PilotSettings, remedy: Remedy, *, swept_rate: float | None = None) -> PilotSettings:
+    """``settings`` after ``remedy``; a sweep needs the rate that won.
+
+    Raises:
+        ValueError: a sweep without its winner.
+    """
+    match remedy:
+        case Remedy.ALL_LAYERS:
+            return settings.model_copy(update={"target_modules": ALL_LINEAR})
+        case Remedy.SWEEP | Remedy.WIDEN_SWEEP:
+            if swept_rate is None:
+                raise ValueError("a sweep's pilot needs the rate that won")
+            return settings.model_copy(update={"learning_rate": swept_rate})
+        case Remedy.UNQUANTISE:
+            return settings.model_copy(update={"method": PilotMethod.LORA})
+        case Remedy.DOUBLE_RANK:
+            return doubled(settings)
+
+
+def remedy_is_left(
+    remedy: Remedy,
+    trials: Sequence[PilotTrial],
+    sweep: Sequence[SweepPoint],
+    *,
+    unquantised_fits: bool,
+    policy: Policy,
+) -> bool:
+    """Whether the policy allows ``remedy``, its limits leave room for it, and it was not spent before."""
+    limits = policy.remedies
+    if remedy not in limits.allowed or len(trials) >= limits.maximum_pilots:
+        return False
+    best = best_trial(trials, policy)
+    match remedy:
+        case Remedy.ALL_LAYERS:
+            return best.settings.target_modules != ALL_LINEAR
+        case Remedy.SWEEP:
+            return not sweep
+        case Remedy.WIDEN_SWEEP:
+            return False  # part of the sweep: it widens itself while the policy lets it
+        case Remedy.UNQUANTISE:
+            tried = any(trial.settings.method is PilotMethod.LORA for trial in trials)
+            return unquantised_fits and not tried
+        case Remedy.DOUBLE_RANK:
+            tried_ranks = {trial.settings.rank for trial in trials}
+            twice = best.settings.rank * 2
+            return twice <= limits.maximum_rank and twice not in tried_ranks
+
+
+def rank_helped(trials: Sequence[PilotTrial], policy: Policy) -> bool | None:
+    """Whether the last doubling of the rank gained what the policy calls help; ``None`` without one."""
+    probes = [trial for trial in trials if trial.remedy is Remedy.DOUBLE_RANK]
+    if not probes:
+        return None
+    probe = max(probes, key=lambda trial: trial.settings.rank)
+    halves = [trial for trial in trials if trial.settings.rank * 2 == probe.settings.rank]
+    before = best_trial(halves, policy)
+    sign = 1.0 if METRICS[policy.metric].higher_is_better else -1.0
+    gain = sign * (probe.tune_score - before.tune_score)
+    return gain > 0.0 and gain >= policy.fairness.probe_gain_share * policy.margin
+
+
+def _may_widen(points: Sequence[SweepPoint], policy: Policy) -> bool:
+    return (
+        Remedy.WIDEN_SWEEP in policy.remedies.allowed
+        and len(points) < policy.remedies.maximum_rates
+        and _beyond(points, policy) <= 1.0
+    )
+
+
+def _beyond(points: Sequence[SweepPoint], policy: Policy) -> float:
+    """The next rate past the edge that is best so far, in the ratio of the usual multiples."""
+    low, high = policy.fairness.rate_multiples[-2:]
+    best = best_point(points).learning_rate
+    highest = max(point.learning_rate for point in points)
+    return best * high / low if best == highest else best * low / high
+
+
+def _lengths(rates: int, reduction: int, full_steps: int) -> tuple[int, ...]:
+    """Steps of each round, shortest first; a last round in full is the caller's."""
+    rounds = max(1, round(math.log(rates) / math.log(reduction)))
+    return tuple(max(1, full_steps // reduction**power) for power in range(rounds, 0, -1))
+
+
+def _loss(point: SweepPoint) -> float:
+    return math.inf if point.tune_loss is None else point.tune_loss
+
+
+def _rounded(rate: float) -> float:
+    """Two significant digits more than anybody would choose a rate by, so that equal rates are equal."""
+    return float(f"{rate:.3g}")
