@@ -1,4 +1,4 @@
-"""``lorafirst``: start a run, list runs, show one, and describe the settings."""
+"""``lorafirst``: start a run, list runs, show one, answer an escalation, describe the settings."""
 
 import json
 import os
@@ -131,6 +131,42 @@ def show(
     from flows.rendering import print_view
 
     print_view(view)
+
+
+NameOption = Annotated[str, typer.Option("--name", help="Who answers; never the one who started the run.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the decision for good.")]
+RunArgument = Annotated[str, typer.Argument(help="A run id, the beginning of one, or a dossier's path.")]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")]
+
+
+@app.command(epilog='Example: `lorafirst approve trec6-20261122 --name "Ada" --reason "launch in May"`')
+def approve(
+    run: RunArgument, name: NameOption, reason: ReasonOption, output: OutputOption = Path("runs")
+) -> None:
+    """Allow the full fine-tuning that a run waits for. Recorded, not signed."""
+    _answer(run, output, name, reason, approved=True)
+
+
+@app.command(epilog='Example: `lorafirst deny trec6-20261122 --name "Ada" --reason "over budget"`')
+def deny(
+    run: RunArgument, name: NameOption, reason: ReasonOption, output: OutputOption = Path("runs")
+) -> None:
+    """Deny it. A denial is kept like an approval."""
+    _answer(run, output, name, reason, approved=False)
+
+
+def _answer(run: str, output: Path, name: str, reason: str, *, approved: bool) -> None:
+    from data_contracts.errors import InputError, LorafirstError
+    from tasks.audit.approval import answer_escalation
+
+    try:
+        answer_escalation(output, run, approved=approved, name=name, reason=reason)
+    except InputError as error:
+        _fail(error, EXIT_INPUT, as_json=False)
+    except LorafirstError as error:
+        _fail(error, EXIT_FAULT, as_json=False)
+    word = "approved" if approved else "denied"
+    typer.echo(f"Recorded: {word}. Start the run again with the same command; it goes on from here.")
 
 
 @app.command(epilog="Example: `lorafirst schema > lorafirst.schema.json`, then name it in your editor")

@@ -1,4 +1,7 @@
-"""The staged run: contract, baseline, pilot, gate, and full fine-tuning only with a permit."""
+"""The staged run: contract, baseline, pilot, gate, and full fine-tuning only with a permit.
+
+``tasks.decisions.ladder`` says which step comes next; here each step is carried out.
+"""
 
 import os
 import time
@@ -11,26 +14,36 @@ from prefect.states import Completed
 
 from data_contracts.errors import InputError
 from data_contracts.records.base import digest_json
-from data_contracts.records.decision import Decision, RunReport, Verdict
-from data_contracts.records.evidence import Rung, RunRequest
-from data_contracts.records.settings import PilotMethod, RunSettings
-from tasks.decisions.outcomes import conclude
+from data_contracts.records.decision import Outcome, RunReport
+from data_contracts.records.evidence import Environment, RunRequest
+from data_contracts.records.settings import RunSettings
+from data_contracts.records.snapshot import Split
+from tasks.decisions.ladder import Step, next_step
+from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
 from tasks.evidence.environment import capture_environment
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
+from tasks.stages.base import ask_base
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
+from tasks.stages.findings import Findings
+from tasks.stages.full import accepted_artifact, train_permitted
 from tasks.stages.gates import (
     contract_gate,
     escalation_gate,
+    fairness_gate,
+    fit_gate,
     justification_gate,
+    need_gate,
     permit_full,
+    power_gate,
     quality_gate,
 )
+from tasks.stages.guardrails import require_slices
+from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
-from tasks.stages.scoring import score_artifact
-from tasks.stages.training import ARTIFACT, pilot_folder, train_baseline, train_full, train_pilot
+from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.watching import listener
 from tasks.training.base_model import cache_folder
 
@@ -48,8 +61,9 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
-        context = RunContext(dossier.folder.name, settings, dossier, cache_folder())
-        request = _request(context)
+        environment = capture_environment()
+        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), environment.memory_bytes)
+        request = _request(context, environment)
         if resumed:
             first = dossier.request()
             dossier.clear()
@@ -59,18 +73,19 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         listener().run_started(context.run_id, resumed)
         try:
             with measured() as measurement:
-                decisions, accepted = _climb(context)
+                findings = Findings(base=find_base_model(context))
+                outcome = _climb(context, findings)
         except InputError:
             dossier.discard_if_undecided()
             raise
-        ending = conclude(decisions)
+        decisions = findings.history.decisions
         report = RunReport(
             run_id=context.run_id,
             name=settings.name,
-            outcome=ending.outcome,
-            sentence=ending.sentence,
-            decisions=tuple(decisions),
-            accepted_artifact=accepted if ending.outcome.accepted else None,
+            outcome=outcome,
+            sentence=explain_outcome(outcome, decisions),
+            decisions=decisions,
+            accepted_artifact=accepted_artifact(context, findings, outcome),
             seconds=round(time.monotonic() - started, 3),
             peak_memory_bytes=measurement.cost.peak_memory_bytes,
             dossier=str(dossier.folder),
@@ -84,36 +99,47 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     )
 
 
-def _climb(context: RunContext) -> tuple[list[Decision], str]:
-    """The decisions in order, and the dossier folder of the last artifact that was trained."""
-    base = find_base_model(context)
-    checked = check_data(context, base)
-    decisions = [contract_gate(context, checked)]
-    if decisions[-1].verdict is not Verdict.PASS:
-        return decisions, ""
-    snapshot = freeze_data(context, checked)
+def _climb(context: RunContext, findings: Findings) -> Outcome:
+    """Takes one step after the other until the run has ended in an outcome."""
+    while True:
+        step = next_step(findings.history, policy=context.settings.policy, has_reserve=has_reserve(findings))
+        if isinstance(step, Outcome):
+            return step
+        _take(step, context, findings)
 
-    probe = train_baseline(context, base, snapshot)
-    baseline = score_artifact(
-        context, base, snapshot, Rung.BASELINE, probe.folder if probe else None, "baseline"
-    )
 
-    pilot_rung = Rung.QLORA if context.settings.pilot.method is PilotMethod.QLORA else Rung.LORA
-    folder = pilot_folder(context)
-    trained = train_pilot(context, base, snapshot)
-    pilot = score_artifact(context, base, snapshot, pilot_rung, trained.folder, folder)
-    decisions.append(quality_gate(context, pilot, baseline))
-    if decisions[-1].verdict is Verdict.PASS:
-        return decisions, f"{folder}/{ARTIFACT[pilot_rung]}"
-
-    decisions.append(escalation_gate(context, decisions[-1]))
-    if decisions[-1].verdict is not Verdict.PASS:
-        return decisions, ""
-    permit = permit_full(context, decisions[-1], base, snapshot)
-    trained = train_full(context, base, snapshot, permit)
-    full = score_artifact(context, base, snapshot, Rung.FULL, trained.folder, "full")
-    decisions.append(justification_gate(context, full, pilot, baseline))
-    return decisions, f"full/{ARTIFACT[Rung.FULL]}"
+def _take(step: Step, context: RunContext, findings: Findings) -> None:
+    match step:
+        case Step.CONTRACT:
+            findings.checked = check_data(context, findings.base)
+            contract_gate(context, findings)
+        case Step.POWER:
+            assert findings.checked is not None
+            findings.snapshot = freeze_data(context, findings.checked)
+            require_slices(context, findings)
+            findings.registration = register(context, findings)
+            power_gate(context, findings)
+        case Step.NEED:
+            ask_base(context, findings)
+            need_gate(context, findings)
+        case Step.FIT:
+            fit_gate(context, findings)
+        case Step.PILOT:
+            train_next_pilot(context, findings)
+        case Step.FAIRNESS:
+            fairness_gate(context, findings)
+        case Step.SEEDS:
+            train_another_seed(context, findings)
+        case Step.LOOK:
+            quality_gate(context, findings, Split.GATE)
+        case Step.SECOND_LOOK:
+            quality_gate(context, findings, Split.RESERVE)
+        case Step.ESCALATION:
+            escalation_gate(context, findings)
+        case Step.FULL:
+            train_permitted(context, findings, permit_full(context, findings))
+        case Step.JUSTIFICATION:
+            justification_gate(context, findings)
 
 
 def settings_digest(settings: RunSettings) -> str:
@@ -128,12 +154,12 @@ def _user() -> str:
         return f"uid {os.getuid()}"  # a container without a passwd entry
 
 
-def _request(context: RunContext) -> RunRequest:
+def _request(context: RunContext, environment: Environment) -> RunRequest:
     return RunRequest(
         run_id=context.run_id,
         settings=context.settings.model_dump(mode="json"),
         settings_digest=settings_digest(context.settings),
         requested_by=_user(),
         requested_at=datetime.now(UTC),
-        environment=capture_environment(),
+        environment=environment,
     )

@@ -29,6 +29,9 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
         from flows.finetune import finetune
 
         if api is not None:
+            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
+            import great_expectations  # noqa: F401
+
             api.wait()
         # Prefect hands out what the returned state carries.
         return cast(RunReport, finetune(settings))

@@ -19,6 +19,14 @@ class ScoreColumn:
     values: NDArray[np.float64]  # (rows,)
 
 
+@dataclass(frozen=True)
+class AnswerColumn:
+    """What one scoring's artifact answered."""
+
+    row_ids: tuple[str, ...]
+    answers: tuple[str, ...]
+
+
 def write_scores(
     folder: Path,
     *,
@@ -54,4 +62,14 @@ def read_scores(folder: Path, metric: str) -> ScoreColumn:
     return ScoreColumn(
         row_ids=tuple(table["row_id"].to_pylist()),
         values=np.asarray(table[metric].to_numpy(), dtype=np.float64),
+    )
+
+
+def read_answers(folder: Path) -> AnswerColumn:
+    """The answers in ``folder/scores.parquet``."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(folder / SCORES_FILE, columns=["row_id", "answer"])
+    return AnswerColumn(
+        row_ids=tuple(table["row_id"].to_pylist()), answers=tuple(table["answer"].to_pylist())
     )

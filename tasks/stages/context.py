@@ -20,6 +20,8 @@ class RunContext:
     dossier: Dossier
     cache: Path
     """Where converted base models are kept."""
+    memory_bytes: int
+    """Of this machine."""
 
     @property
     def store(self) -> StageStore:

@@ -5,6 +5,7 @@ from typing import Any
 
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.snapshot import Snapshot, Split
+from tasks.data.examples import EncodedWithExamples, encode_with_examples
 from tasks.data.tokenization import encode_split, load_tokenizer
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
@@ -28,4 +29,20 @@ def encoded(context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapsho
         tokenizer=tokenizer_of(base),
         max_tokens=context.settings.model.max_tokens,
         labels=record.labels,
+    )
+
+
+def encoded_with_examples(
+    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], split: Split, *, count: int
+) -> EncodedWithExamples:
+    """One split with worked examples from ``train`` before each question."""
+    record, settings = snapshot.record, context.settings
+    return encode_with_examples(
+        snapshot.folder / record.split(split).file.path,
+        snapshot.folder / record.split(Split.TRAIN).file.path,
+        tokenizer=tokenizer_of(base),
+        max_tokens=settings.model.max_tokens,
+        count=count,
+        positions=base.positions,
+        answer_tokens=settings.generation.max_new_tokens,
     )

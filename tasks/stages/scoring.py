@@ -1,24 +1,30 @@
 """The stage that scores one artifact on the gate rows, loaded as it would be served."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data_contracts.errors import LookRefusedError, PairingError
 from data_contracts.records.base import FileRecord, FolderRecord, digest_file
-from data_contracts.records.evidence import BaseModelRecord, Rung, ScoringEvidence
+from data_contracts.records.evidence import Rung, ScoringEvidence
 from data_contracts.records.metrics import Task
-from data_contracts.records.snapshot import Snapshot, Split
-from tasks.decisions.gates import ScoredSplit
+from data_contracts.records.snapshot import Split
+from tasks.decisions.gates import ScoredRows
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.scores import read_scores, write_scores
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
-from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.rows import encoded, encoded_with_examples, head_of, tokenizer_of
 from tasks.stages.training import ARTIFACT
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.score import score
+
+_SEALED = (Split.GATE, Split.RESERVE)
 
 _METHODS = {
     (Rung.BASELINE, Task.CLASSIFICATION): "linear probe on the frozen base's mean-pooled hidden states",
@@ -39,30 +45,61 @@ _READABLE = {
 }
 
 
-@task(name="score", task_run_name="score {rung.value}", cache_policy=NO_CACHE)
 def score_artifact(
     context: RunContext,
-    base: BaseModelRecord,
-    snapshot: Stored[Snapshot],
+    findings: Findings,
     rung: Rung,
     trained: Path | None,
-    dossier_folder: str,
+    folder_name: str,
+    split: Split,
+    *,
+    examples_in_prompt: int = 0,
 ) -> Stored[ScoringEvidence]:
-    """Scores on ``gate``. ``trained`` is the stage folder of what was trained, ``None`` for the bare base."""
-    settings = context.settings
+    """Scores on ``split``, once a run. ``trained`` is the folder of what was trained, ``None`` for the bare
+    base.
+
+    Raises:
+        LookRefusedError: the rows are for gates only, and what will be decided on them is not registered.
+    """
+    known = findings.scores.get((folder_name, split))
+    if known is not None:
+        return known
+    scored = _score(
+        context, findings, rung, trained, folder_name, split, examples_in_prompt=examples_in_prompt
+    )
+    findings.scores[folder_name, split] = scored
+    findings.spend(scored.record.cost)
+    return scored
+
+
+@task(name="score", task_run_name="score {folder_name} on {split.value}", cache_policy=NO_CACHE)
+def _score(
+    context: RunContext,
+    findings: Findings,
+    rung: Rung,
+    trained: Path | None,
+    folder_name: str,
+    split: Split,
+    *,
+    examples_in_prompt: int = 0,
+) -> Stored[ScoringEvidence]:
+    assert findings.snapshot is not None
+    if split in _SEALED and findings.registration is None:
+        raise LookRefusedError(f"{split.value} rows are not scored before the question is registered")
+    settings, base, snapshot = context.settings, findings.base, findings.snapshot
     artifact = trained / ARTIFACT[rung] if trained else None
     identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    instruction = snapshot.record.task is Task.INSTRUCTION
     key = StageKey(
         stage=f"score-{rung.value}",
         inputs={
             "base": base.identity(),
             "artifact": identity,
             "snapshot": snapshot.record.digest(),
-            "split": Split.GATE.value,
+            "split": split.value,
             "max_tokens": settings.model.max_tokens,
-            "generation": settings.generation.model_dump(mode="json")
-            if snapshot.record.task is Task.INSTRUCTION
-            else None,
+            "generation": settings.generation.model_dump(mode="json") if instruction else None,
+            "examples_in_prompt": examples_in_prompt,
         },
         code=code_digest(
             *("data_contracts", "tasks.training", "tasks.data"),
@@ -73,16 +110,23 @@ def score_artifact(
 
     def build(folder: Path) -> ScoringEvidence:
         tokenizer = tokenizer_of(base)
+        method = _METHODS[rung, snapshot.record.task]
+        rows = encoded(context, base, snapshot, split)
+        if examples_in_prompt:
+            shown = encoded_with_examples(context, base, snapshot, split, count=examples_in_prompt)
+            rows, used = shown.rows, len(shown.example_ids)
+            if used:
+                method = f"the base model, asked with {used} worked examples"
         with measured() as scoring:
             table = score(
                 base=Path(base.folder),
                 artifact=artifact,
                 rung=rung,
                 head=head_of(snapshot.record, tokenizer),
-                rows=encoded(context, base, snapshot, Split.GATE),
+                rows=rows,
                 tokenizer=tokenizer,
                 generation=settings.generation,
-                progress=StageProgress(f"score {rung.value}"),
+                progress=StageProgress(f"score {folder_name} {split.value}"),
             )
         path = write_scores(
             folder,
@@ -95,29 +139,45 @@ def score_artifact(
             rung=rung,
             artifact=identity,
             snapshot=snapshot.record.digest(),
-            split=Split.GATE,
+            split=split,
             rows=len(table.row_ids),
             metrics=table.summary(),
             scores=FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size),
-            method=_METHODS[rung, snapshot.record.task],
+            method=method,
             cost=scoring.cost,
         )
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, ScoringEvidence, build)
-    context.dossier.add_stage(f"{dossier_folder}/gate", stored.folder)
+    context.dossier.add_stage(f"{folder_name}/{split.value}", stored.folder)
     metric = settings.policy.metric
-    line = f"{metric} {stored.record.metric(metric):.4g} on {stored.record.rows:,} gate rows"
+    line = f"{metric} {stored.record.metric(metric):.4g} on {stored.record.rows:,} {split.value} rows"
     listener().stage_ended(f"score {rung.value}", line, measurement.cost, stored.reused)
     return stored
 
 
-def scored_split(context: RunContext, scored: Stored[ScoringEvidence]) -> ScoredSplit:
-    """The per-example scores a gate needs, read from the stage's parquet file."""
-    column = read_scores(scored.folder, context.settings.policy.metric)
-    return ScoredSplit(
-        name=_READABLE[scored.record.rung],
-        row_ids=column.row_ids,
-        scores=column.values,
-        evidence=scored.record.digest(),
+def score_all(
+    context: RunContext, findings: Findings, trainings: Sequence[Trained], split: Split
+) -> tuple[Stored[ScoringEvidence], ...]:
+    """The scores of every seed of one rung on ``split``."""
+    return tuple(
+        score_artifact(context, findings, each.rung, each.stored.folder, each.folder, split)
+        for each in trainings
+    )
+
+
+def scored_rows(
+    metric: str, scored: Sequence[Stored[ScoringEvidence]], *, name: str | None = None
+) -> ScoredRows:
+    """The per-example scores a gate needs, read from the stages' parquet files; one line a seed."""
+    columns = [read_scores(each.folder, metric) for each in scored]
+    first = columns[0]
+    # Rows of a split lie in the order of their identities, in every file.
+    if any(column.row_ids != first.row_ids for column in columns):
+        raise PairingError("the seeds of one rung were scored on different rows")
+    return ScoredRows(
+        name=name or _READABLE[scored[0].record.rung],
+        row_ids=first.row_ids,
+        scores=np.stack([column.values for column in columns]),
+        evidence=tuple(each.record.digest() for each in scored),
     )

@@ -6,10 +6,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.records.base import FolderRecord
-from data_contracts.records.evidence import BaselineEvidence, BaseModelRecord, Rung, TrainingEvidence
+from data_contracts.records.evidence import BaselineEvidence, Rung, TrainingEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
-from data_contracts.records.snapshot import Snapshot, Split
+from data_contracts.records.snapshot import Split
 from tasks.evidence.dossier import PERMIT
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.files import write_atomically
@@ -17,6 +17,7 @@ from tasks.evidence.store import StageKey, Stored
 from tasks.stages.artifacts import show_curve
 from tasks.stages.context import RunContext
 from tasks.stages.curves import write_curve
+from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
@@ -28,7 +29,7 @@ ARTIFACT = {Rung.BASELINE: "probe", Rung.LORA: "adapter", Rung.QLORA: "adapter",
 """Folder inside the stage that holds what would be served."""
 
 
-_CODE = (
+CODE = (
     *("data_contracts", "tasks.training", "tasks.data"),
     *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.curves"),
 )
@@ -36,10 +37,10 @@ _CODE = (
 
 
 @task(name="baseline", cache_policy=NO_CACHE)
-def train_baseline(
-    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot]
-) -> Stored[BaselineEvidence] | None:
+def train_baseline(context: RunContext, findings: Findings) -> Stored[BaselineEvidence] | None:
     """A classifier's linear probe; an instruction model is its own baseline, and nothing is trained."""
+    assert findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
     if snapshot.record.task is not Task.CLASSIFICATION:
         return None
     key = StageKey(
@@ -49,7 +50,7 @@ def train_baseline(
             "snapshot": snapshot.record.digest(),
             "max_tokens": context.settings.model.max_tokens,
         },
-        code=code_digest(*_CODE),
+        code=code_digest(*CODE),
         packages=package_versions((*TRAINING_PACKAGES, "scikit-learn")),
     )
 
@@ -80,64 +81,43 @@ def train_baseline(
     return stored
 
 
-@task(name="pilot", cache_policy=NO_CACHE)
-def train_pilot(
-    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot]
-) -> Stored[TrainingEvidence]:
-    """The parameter-efficient pilot."""
-    settings = context.settings
-    return _train(
-        context,
-        base,
-        snapshot,
-        rung=PilotRung(settings.pilot),
-        learning_rate=settings.pilot.learning_rate,
-        folder_name=pilot_folder(context),
-    )
-
-
 @task(name="full", cache_policy=NO_CACHE)
 def train_full(
-    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], permit: Permit
-) -> Stored[TrainingEvidence]:
+    context: RunContext, findings: Findings, permit: Permit, *, learning_rate: float, seed: int
+) -> Trained:
     """Full fine-tuning, which the escalation gate's permit must cover.
 
     Raises:
         PermitRefusedError: before anything is read, also where a stored result could be reused.
     """
+    assert findings.snapshot is not None
     rung = FullRung(
         permit=permit,
         run_id=context.run_id,
-        snapshot=snapshot.record.digest(),
-        base_model=base.identity(),
+        snapshot=findings.snapshot.record.digest(),
+        base_model=findings.base.identity(),
         policy=context.settings.policy.digest(),
     )
-    return _train(
-        context,
-        base,
-        snapshot,
-        rung=rung,
-        learning_rate=context.settings.full.learning_rate,
-        folder_name="full",
+    folder = "full" if seed == context.settings.seed else f"full-seed-{seed}"
+    stored = train_rung(
+        context, findings, rung=rung, learning_rate=learning_rate, seed=seed, folder_name=folder
     )
+    return Trained(folder=folder, stored=stored)
 
 
-def pilot_folder(context: RunContext) -> str:
-    """The pilot's folder in the dossier, such as ``pilot-1-lora-r16``."""
-    pilot = context.settings.pilot
-    return f"pilot-1-{pilot.method.value}-r{pilot.rank}"
-
-
-def _train(
+@task(name="train", task_run_name="train {folder_name}", cache_policy=NO_CACHE)
+def train_rung(
     context: RunContext,
-    base: BaseModelRecord,
-    snapshot: Stored[Snapshot],
+    findings: Findings,
     *,
     rung: PilotRung | FullRung,
     learning_rate: float,
+    seed: int,
     folder_name: str,
 ) -> Stored[TrainingEvidence]:
-    settings = context.settings
+    """One training of one rung; full fine-tuning comes with a ``FullRung``, which exists by permit only."""
+    assert findings.snapshot is not None
+    settings, base, snapshot = context.settings, findings.base, findings.snapshot
     name = rung.rung.value
     pilot = rung.settings if isinstance(rung, PilotRung) else None
     permit = rung.permit if isinstance(rung, FullRung) else None
@@ -150,11 +130,11 @@ def _train(
             "training": settings.training.model_dump(mode="json"),
             "pilot": pilot.model_dump(mode="json") if pilot else None,
             "learning_rate": learning_rate,
-            "seed": settings.seed,
+            "seed": seed,
             # A model trained under another policy was allowed by another question.
             "policy": settings.policy.digest() if permit else None,
         },
-        code=code_digest(*_CODE),
+        code=code_digest(*CODE),
         packages=package_versions(TRAINING_PACKAGES),
     )
 
@@ -172,13 +152,13 @@ def _train(
                 tokenizer=tokenizer,
                 training=settings.training,
                 learning_rate=learning_rate,
-                seed=settings.seed,
+                seed=seed,
                 artifact=folder / ARTIFACT[rung.rung],
-                progress=StageProgress(name),
+                progress=StageProgress(folder_name),
             )
         if permit is not None:
             write_atomically(folder / PERMIT, permit.canonical_json())
-        write_curve(folder, fitted.curve, title=f"learning curve of {name}")
+        write_curve(folder, fitted.curve, title=f"learning curve of {folder_name}")
         return TrainingEvidence(
             rung=rung.rung,
             base_model=base.identity(),
@@ -186,7 +166,7 @@ def _train(
             training=settings.training,
             pilot=pilot,
             learning_rate=learning_rate,
-            seed=settings.seed,
+            seed=seed,
             steps=fitted.steps,
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
@@ -203,12 +183,13 @@ def _train(
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, TrainingEvidence, build)
     context.dossier.add_stage(folder_name, stored.folder)
-    show_curve(name, stored.record.curve, stored.folder)
+    show_curve(folder_name, stored.record.curve, stored.folder)
     evidence = stored.record
     line = (
         f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
         f"{evidence.total_parameters:,} parameters trained, loss on tune "
         f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}"
     )
+    findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)
     return stored

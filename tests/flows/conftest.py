@@ -27,6 +27,9 @@ def api() -> Iterator[str]:
 
 WriteRun = Callable[..., Path]
 
+NEVER_FULL: dict[str, Any] = {"target": 0.99, "escalation": {"minimum_train_rows": 100_000}}
+"""A policy under which the base is short, the pilot too, and full fine-tuning denied for want of rows."""
+
 
 def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:
     """A run of seconds: MiniLM on a few hundred questions."""
@@ -35,8 +38,9 @@ def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:
         "task": "classification",
         "model": {"source": MINILM, "max_tokens": 48},
         "data": {"source": str(data)},
-        "splits": {"train": 0.5, "tune": 0.1},
-        "policy": {"metric": "accuracy", "target": 0.5, "margin": 0.05},
+        "splits": {"train": 0.5, "tune": 0.1, "reserve": 0.0},
+        # A few hundred rows and a dozen steps: enough to walk every stage, too few for a default policy.
+        "policy": {"extends": "exploratory", "metric": "accuracy", "target": 0.5, "margin": 0.05},
         "pilot": {"rank": 8, "alpha": 16, "learning_rate": 2e-3},
         "training": {"max_steps": 12, "effective_batch_size": 16, "curve_points": 2},
     }

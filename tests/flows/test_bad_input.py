@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from flows.command_line import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, app
 from tests.conftest import SMOLLM2
-from tests.flows.conftest import WriteRun
+from tests.flows.conftest import NEVER_FULL, WriteRun
 
 pytestmark = [pytest.mark.usefixtures("api"), pytest.mark.slow]
 
@@ -150,7 +150,7 @@ def test_a_diverging_loss_ends_the_run_at_its_step_and_can_be_gone_on_with(
     write_run: WriteRun, rows: Rows
 ) -> None:
     # The largest rate that settings allow, on an adapter scaled out of all proportion.
-    config = write_run(rows, pilot={"learning_rate": 1.0, "alpha": 10**12, "rank": 1})
+    config = write_run(rows, policy=NEVER_FULL, pilot={"learning_rate": 1.0, "alpha": 10**12, "rank": 1})
     result = run(config)
     assert result.exit_code == EXIT_FAULT, result.output
     assert "Training stopped at step" in result.output and "lower the learning rate" in result.output

@@ -60,7 +60,7 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     report = json.loads(result.stdout)
     assert report["outcome"] == "full_unjustified"
     assert [decision["gate"] for decision in report["decisions"]] == [
-        "contract", "quality", "escalation", "justification",
+        "contract", "power", "need", "fit", "fairness", "quality", "escalation", "justification",
     ]  # fmt: skip
 
     listed = json.loads(invoke("runs", "-o", str(tmp_path / "runs"), "--json").stdout)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.conftest import WriteRun
+from tests.flows.conftest import NEVER_FULL, WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
@@ -29,7 +29,7 @@ def start(config: Path) -> "subprocess.Popen[str]":
 def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    config = write_run(rows, policy={"target": 0.3}, training={"max_steps": 400})
+    config = write_run(rows, policy=NEVER_FULL, training={"max_steps": 400})
     store = tmp_path / "runs" / ".store"
     first = start(config)
     deadline = time.monotonic() + 240
@@ -44,7 +44,7 @@ def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
     assert not (dossier / "manifest.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in store.glob("[a-z]*/evidence.json")}
     assert {path.parent.name.rpartition("-")[0] for path in finished} == {
-        "contract", "snapshot", "baseline", "score-baseline",
+        "contract", "snapshot", "baseline", "distance", "score-baseline",
     }  # fmt: skip
 
     second, _ = start(config).communicate(timeout=400)
@@ -72,7 +72,7 @@ def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
     """The pilot was short and full was permitted; then the run was killed, and the data was mended."""
     import yaml
 
-    config = write_run(rows, policy={"target": 0.3}, training={"max_steps": 60})
+    config = write_run(rows, policy=NEVER_FULL, training={"max_steps": 60})
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     report = _run_here(config)
     dossier = Path(report["dossier"])
@@ -113,17 +113,17 @@ def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: 
                 self.stages[stage] = reused
 
         recorder = Recorder()
-        config = write_run(rows, **{"policy": {"target": 0.2}, "training": {"max_steps": 40}, **changes})
+        config = write_run(rows, **{"policy": NEVER_FULL, "training": {"max_steps": 40}, **changes})
         with listening(recorder), suppress(KeyError):
             finetune(load_settings(config))
         del recorder.stages["base model"]
         return recorder.stages
 
-    data = {"contract", "snapshot", "baseline", "score baseline"}
+    data = {"contract", "snapshot", "baseline", "domain distance", "score baseline"}
     stages = data | {"train lora", "score lora"}
     assert set(reused().items()) == {(stage, False) for stage in stages}
     assert {stage for stage, kept in reused().items() if kept} == stages
-    assert {stage for stage, kept in reused(policy={"target": 0.21}).items() if kept} == stages
+    assert {stage for stage, kept in reused(policy={**NEVER_FULL, "target": 0.98}).items() if kept} == stages
     assert {stage for stage, kept in reused(seed=3).items() if kept} == data
     assert {stage for stage, kept in reused(pilot={"learning_rate": 3e-3}).items() if kept} == data
     assert not any(reused(model={"max_tokens": 47}).values())

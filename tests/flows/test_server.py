@@ -40,11 +40,12 @@ def test_what_a_person_sees_in_the_ui(
     assert flow_run.state.type.value == "COMPLETED"
     assert flow_run.name == "small"
     assert {
-        "decisions", "gate-contract", "gate-quality", "gate-escalation", "gate-justification",
-        "curve-lora", "curve-full", "lora-progress", "full-progress",
+        "decisions", "gate-contract", "gate-power", "gate-need", "gate-fit", "gate-fairness",
+        "gate-quality", "gate-escalation", "gate-justification",
+        "curve-pilot-1-lora-r8", "curve-full", "pilot-1-lora-r8-progress", "full-progress",
     } <= set(artifacts)  # fmt: skip
     assert "| escalation | ✓ pass |" in artifacts["decisions"].data
     assert report.dossier in artifacts["decisions"].data
-    assert "data:image/svg+xml;base64," in artifacts["curve-lora"].data
-    assert artifacts["lora-progress"].type == "progress"
-    assert float(artifacts["lora-progress"].data) == 100.0
+    assert "data:image/svg+xml;base64," in artifacts["curve-pilot-1-lora-r8"].data
+    assert artifacts["pilot-1-lora-r8-progress"].type == "progress"
+    assert float(artifacts["pilot-1-lora-r8-progress"].data) == 100.0

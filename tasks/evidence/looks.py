@@ -1,0 +1,65 @@
+"""The looks that were taken, one JSON line each, appended before the scoring that they reserve."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from data_contracts.errors import ArtifactDamagedError
+from data_contracts.records.looks import Look
+
+
+@dataclass(frozen=True)
+class LookBook:
+    """A file of looks, shared by all runs of one output folder."""
+
+    path: Path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from counting or appending meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock")):
+            yield
+
+    def read(self) -> tuple[Look, ...]:
+        """All looks, oldest first.
+
+        Raises:
+            ArtifactDamagedError: a line is not a look; an unfinished last line, left by a crash, is none.
+        """
+        if not self.path.exists():
+            return ()
+        text = self.path.read_text(encoding="utf-8")
+        # Whatever follows the last line break was cut off while it was written, before anything was scored.
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        looks = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                looks.append(Look.model_validate_json(line))
+            except ValidationError as error:
+                raise ArtifactDamagedError(
+                    f"{self.path}, line {number} cannot be read as a look at gate rows: {error}\n"
+                    "  to do: restore the file; without it nobody knows how often the rows were asked"
+                ) from error
+        return tuple(looks)
+
+    def append(self, look: Look) -> None:
+        """Adds ``look`` and flushes it to the disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self._drop_unfinished_line()
+        with self.path.open("ab") as stream:
+            stream.write(look.canonical_json() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _drop_unfinished_line(self) -> None:
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with self.path.open("rb+") as stream:
+                stream.truncate(content.rfind(b"\n") + 1)

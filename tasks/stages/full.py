@@ -1,0 +1,34 @@
+"""Full fine-tuning with its permit, and what a run offers in the end."""
+
+from dataclasses import replace
+
+from data_contracts.records.decision import Outcome
+from data_contracts.records.permit import Permit
+from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings
+from tasks.stages.pilots import best_trainings, full_rate
+from tasks.stages.training import ARTIFACT, train_full
+
+
+def train_permitted(context: RunContext, findings: Findings, permit: Permit) -> None:
+    """Full fine-tuning from as many seeds as the policy asks of anything that is to be accepted."""
+    settings = context.settings
+    rate = full_rate(settings, findings.base.width)
+    for seed in range(settings.seed, settings.seed + settings.policy.seeds.to_pass):
+        findings.full.append(train_full(context, findings, permit, learning_rate=rate, seed=seed))
+    findings.history = replace(findings.history, full_trained=True)
+
+
+def accepted_artifact(context: RunContext, findings: Findings, outcome: Outcome) -> str | None:
+    """The dossier's folder of what is offered: that of the settings' own seed, not of the luckiest one."""
+    best_effort = context.settings.policy.escalation.best_effort
+    match outcome:
+        case Outcome.PILOT_ACCEPTED:
+            offered = best_trainings(context, findings)[0]
+        case Outcome.FULL_ACCEPTED:
+            offered = findings.full[0]
+        case Outcome.FULL_UNJUSTIFIED if best_effort:
+            offered = findings.full[0]
+        case _:
+            return None
+    return f"{offered.folder}/{ARTIFACT[offered.rung]}"

@@ -1,0 +1,228 @@
+"""The stages that measure what guardrails are judged on; only what the policy asks for is measured."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.errors import InputError, Problem
+from data_contracts.records.base import FolderRecord
+from data_contracts.records.evidence import GeneralLosses, Rung, ServingCost
+from data_contracts.records.metrics import Task
+from data_contracts.records.policy import SliceRule
+from data_contracts.records.snapshot import Split
+from tasks.data.slices import SliceColumns, read_slice_columns
+from tasks.decisions.gates import GuardrailEvidence, ScoredRows, ServingFacts
+from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
+from tasks.evidence.scores import read_answers
+from tasks.evidence.store import StageKey, Stored
+from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings, Trained
+from tasks.stages.measure import measured
+from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.scoring import score_all
+from tasks.stages.training import ARTIFACT
+from tasks.stages.watching import StageProgress, listener
+from tasks.training.answer_format import matches_format
+from tasks.training.general_text import general_losses, general_sentences, line_ids
+from tasks.training.serving import measure_serving
+
+_CODE = (
+    *("data_contracts", "tasks.training", "tasks.data"),
+    *("tasks.stages.guardrails", "tasks.stages.rows"),
+)
+
+
+def guardrail_evidence(
+    context: RunContext, findings: Findings, trainings: Sequence[Trained], split: Split
+) -> GuardrailEvidence:
+    """What the policy's guardrails need to know of ``trainings``, one a seed, on ``split``."""
+    rails = context.settings.policy.guardrails
+    predicts_text = context.settings.task is Task.INSTRUCTION
+    asks_text = predicts_text and rails.forgetting is not None
+    slices = _slices(context, findings, split)
+    return GuardrailEvidence(
+        slices={rule.name: rows for rule, rows in zip(rails.slices, slices, strict=True)},
+        base_losses=_losses(context, findings, [None]) if asks_text else None,
+        trained_losses=_losses(context, findings, trainings) if asks_text else None,
+        predicts_text=predicts_text,
+        well_formed=(
+            _well_formed(context, findings, trainings, split, rails.answer_format.pattern)
+            if rails.answer_format
+            else None
+        ),
+        serving=_serving(context, findings, trainings[0]) if rails.serving else None,
+    )
+
+
+def require_slices(context: RunContext, findings: Findings) -> None:
+    """Every slice of the policy must occur in the gate rows, before anything is trained on its account.
+
+    Raises:
+        InputError: a slice names a column that is not there, or rows that never occur; all of them.
+    """
+    assert findings.snapshot is not None
+    columns = _columns(findings, Split.GATE)
+    problems: list[Problem] = []
+    for rule in context.settings.policy.guardrails.slices:
+        where = f"policy.guardrails.slices, {rule.name}"
+        if rule.column not in columns.texts:
+            problems += InputError.single(
+                where,
+                expected=f"a column among {', '.join(columns.texts)}",
+                found=rule.column,
+                remedy=f"add {rule.column} to data.columns.keep, or correct the name",
+            ).problems
+        elif not _rows_of(rule, columns):
+            wanted = f"= {rule.equals!r}" if rule.equals is not None else f"matching {rule.matches!r}"
+            problems += InputError.single(
+                where,
+                expected=f"gate rows with {rule.column} {wanted}",
+                found="none",
+                remedy="correct the value, or add such rows to the data",
+            ).problems
+    if problems:
+        raise InputError(problems)
+
+
+def _slices(context: RunContext, findings: Findings, split: Split) -> list[frozenset[str]]:
+    rules = context.settings.policy.guardrails.slices
+    columns = _columns(findings, split) if rules else None
+    return [_rows_of(rule, columns) for rule in rules if columns is not None]
+
+
+def _columns(findings: Findings, split: Split) -> SliceColumns:
+    assert findings.snapshot is not None
+    snapshot = findings.snapshot
+    return read_slice_columns(snapshot.folder, snapshot.record.split(split), snapshot.record.task)
+
+
+def _rows_of(rule: SliceRule, columns: SliceColumns) -> frozenset[str]:
+    values = columns.texts[rule.column]
+    pattern = re.compile(rule.matches) if rule.matches is not None else None
+    return frozenset(
+        row_id
+        for row_id, value in zip(columns.row_ids, values, strict=True)
+        if (pattern.search(value) if pattern else value == rule.equals)
+    )
+
+
+def _well_formed(
+    context: RunContext, findings: Findings, trainings: Sequence[Trained], split: Split, pattern: str
+) -> ScoredRows:
+    scored = score_all(context, findings, trainings, split)
+    columns = [read_answers(each.folder) for each in scored]
+    return ScoredRows(
+        name="the answers",
+        row_ids=columns[0].row_ids,
+        scores=np.stack([matches_format(column.answers, pattern) for column in columns]),
+        evidence=tuple(each.record.digest() for each in scored),
+    )
+
+
+def _losses(context: RunContext, findings: Findings, trainings: Sequence[Trained | None]) -> ScoredRows:
+    stored = [general_text_stage(context, findings, trained) for trained in trainings]
+    return ScoredRows(
+        name="the general text",
+        row_ids=line_ids(general_sentences()),
+        scores=np.array([each.record.nats_per_token for each in stored]),
+        evidence=tuple(each.record.digest() for each in stored),
+    )
+
+
+@task(name="general text", cache_policy=NO_CACHE)
+def general_text_stage(
+    context: RunContext, findings: Findings, trained: Trained | None
+) -> Stored[GeneralLosses]:
+    """The loss of each general sentence under one artifact, or under the base."""
+    assert findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
+    rung = trained.rung if trained else Rung.BASELINE
+    artifact = trained.stored.folder / ARTIFACT[rung] if trained else None
+    identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    key = StageKey(
+        stage="general-text",
+        inputs={"base": base.identity(), "artifact": identity},
+        code=code_digest(*_CODE),
+        packages=package_versions(SCORING_PACKAGES),
+    )
+
+    def build(_: Path) -> GeneralLosses:
+        tokenizer = tokenizer_of(base)
+        losses = general_losses(
+            base=Path(base.folder),
+            artifact=artifact,
+            rung=rung,
+            head=head_of(snapshot.record, tokenizer),
+            tokenizer=tokenizer,
+            texts=general_sentences(),
+            progress=StageProgress("general text"),
+        )
+        return GeneralLosses(artifact=identity, nats_per_token=tuple(float(each) for each in losses))
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, GeneralLosses, build)
+    folder = trained.folder if trained else "baseline"
+    context.dossier.add_stage(f"{folder}/general-text", stored.folder)
+    mean = float(np.mean(stored.record.nats_per_token))
+    listener().stage_ended(
+        "general text", f"{mean:.3f} nats a token, {folder}", measurement.cost, stored.reused
+    )
+    return stored
+
+
+def _serving(context: RunContext, findings: Findings, trained: Trained) -> ServingFacts:
+    base = serving_stage(context, findings, None).record
+    served = serving_stage(context, findings, trained).record
+    return ServingFacts(
+        latency_ratio=_seconds_a_token(served) / _seconds_a_token(base), artifact_bytes=served.artifact_bytes
+    )
+
+
+def _seconds_a_token(cost: ServingCost) -> float:
+    """Per generated token: a base that rambles would make every trained model look quick by the answer."""
+    return cost.median_seconds / max(1.0, cost.tokens_per_answer or 1.0)
+
+
+@task(name="serving cost", cache_policy=NO_CACHE)
+def serving_stage(context: RunContext, findings: Findings, trained: Trained | None) -> Stored[ServingCost]:
+    """Seconds an answer and bytes of one artifact, or of the base as a service of its own."""
+    assert findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
+    rung = trained.rung if trained else Rung.BASELINE
+    probe = findings.probe.folder / ARTIFACT[Rung.BASELINE] if findings.probe else None
+    artifact = trained.stored.folder / ARTIFACT[rung] if trained else probe
+    key = StageKey(
+        stage="serving",
+        inputs={
+            "base": base.identity(),
+            "artifact": FolderRecord.of(artifact).digest() if artifact else None,
+            "snapshot": snapshot.record.digest(),
+            "generation": context.settings.generation.model_dump(mode="json"),
+        },
+        code=code_digest(*_CODE),
+        packages=package_versions(SCORING_PACKAGES),
+    )
+
+    def build(_: Path) -> ServingCost:
+        tokenizer = tokenizer_of(base)
+        return measure_serving(
+            base=Path(base.folder),
+            artifact=artifact,
+            rung=rung,
+            head=head_of(snapshot.record, tokenizer),
+            rows=encoded(context, base, snapshot, Split.TUNE),
+            tokenizer=tokenizer,
+            generation=context.settings.generation,
+        )
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, ServingCost, build)
+    folder = trained.folder if trained else "baseline"
+    context.dossier.add_stage(f"{folder}/serving", stored.folder)
+    line = f"{stored.record.median_seconds * 1e3:.1f} ms an answer, {folder}"
+    listener().stage_ended("serving cost", line, measurement.cost, stored.reused)
+    return stored

@@ -1,0 +1,146 @@
+"""What will be decided is written down, and every look at the gate rows is counted, before it is taken."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.records.base import digest_json
+from data_contracts.records.looks import Look, RegisteredLook, Registration
+from data_contracts.records.policy import Policy
+from data_contracts.records.snapshot import Split
+from tasks.data.slices import read_slice_columns
+from tasks.decisions.gates.rules import alpha_of_look
+from tasks.decisions.looks import earlier_looks, sketch_rows
+from tasks.evidence.looks import LookBook
+from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings
+
+REGISTRATION = "registration.json"
+LOOK_BOOK = ".looks/looks.jsonl"
+"""Below the output folder; shared by all runs there."""
+
+
+def has_reserve(findings: Findings) -> bool:
+    """Whether rows were set aside for a second look."""
+    return findings.snapshot is not None and findings.snapshot.record.split(Split.RESERVE).rows > 0
+
+
+@task(name="registration", cache_policy=NO_CACHE)
+def register(context: RunContext, findings: Findings) -> Registration:
+    """Fixes the question of this run in its dossier; nothing on the gate rows is scored before."""
+    assert findings.snapshot is not None
+    policy, snapshot = context.settings.policy, findings.snapshot.record
+    gate = snapshot.split(Split.GATE)
+    ids = read_slice_columns(findings.snapshot.folder, gate, snapshot.task).row_ids
+    sketch = sketch_rows(ids)
+    reserve = has_reserve(findings)
+    splits = (Split.GATE, Split.RESERVE) if reserve else (Split.GATE,)
+    book = look_book(context)
+    with book.locked():
+        earlier = earlier_looks(
+            book.read(), sketch, hypothesis=hypothesis_of(policy), inputs=inputs_of(context, findings)
+        )
+    registration = Registration(
+        run_id=context.run_id,
+        policy=policy.digest(),
+        snapshot=snapshot.digest(),
+        base_model=findings.base.identity(),
+        metric=policy.metric,
+        target=policy.target,
+        margin=policy.margin,
+        minimum_uplift=policy.minimum_uplift,
+        minimum_gain_of_full=policy.minimum_gain_of_full,
+        guardrails=tuple(guardrails_of(policy)),
+        looks=tuple(
+            RegisteredLook(
+                split=split,
+                rows=snapshot.split(split).rows,
+                alpha=alpha_of_look(policy, second=split is Split.RESERVE, reserve=reserve),
+            )
+            for split in splits
+        ),
+        hypothesis=hypothesis_of(policy),
+        gate_rows=sketch,
+        earlier_looks=earlier,
+        horizon=policy.looks.horizon,
+        registered_at=datetime.now(UTC),
+    )
+    context.dossier.write_record(REGISTRATION, registration)
+    return registration
+
+
+@task(name="look", task_run_name="look at {split.value}", cache_policy=NO_CACHE)
+def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
+    """Notes a look in the book before anything is scored; the same work again is no new look."""
+    registration, snapshot = findings.registration, findings.snapshot
+    assert registration is not None and snapshot is not None
+    record = snapshot.record
+    ids = read_slice_columns(snapshot.folder, record.split(split), record.task).row_ids
+    inputs = inputs_of(context, findings)
+    book = look_book(context)
+    with book.locked():
+        known = any(
+            look.inputs == inputs and look.split is split and look.hypothesis == registration.hypothesis
+            for look in book.read()
+        )
+        if known:
+            return
+        book.append(
+            Look(
+                run_id=context.run_id,
+                hypothesis=registration.hypothesis,
+                split=split,
+                sketch=sketch_rows(ids),
+                inputs=inputs,
+                alpha=next(look.alpha for look in registration.looks if look.split is split),
+                registration=registration.digest(),
+                taken_at=datetime.now(UTC),
+            )
+        )
+
+
+def look_book(context: RunContext) -> LookBook:
+    return LookBook(context.settings.output / LOOK_BOOK)
+
+
+def hypothesis_of(policy: Policy) -> str:
+    """What looks are counted by: another target on the same rows is the same temptation."""
+    return f"quality by {policy.metric}"
+
+
+def inputs_of(context: RunContext, findings: Findings) -> str:
+    """Digest of everything the artifacts of a run depend on."""
+    assert findings.snapshot is not None
+    settings = context.settings
+    return digest_json(
+        {
+            "base": findings.base.identity(),
+            "snapshot": findings.snapshot.record.digest(),
+            "policy": settings.policy.digest(),
+            "settings": settings.model_dump(
+                mode="json", include={"model", "pilot", "full", "training", "generation", "seed"}
+            ),
+        }
+    )
+
+
+def guardrails_of(policy: Policy) -> list[str]:
+    """One sentence for each guardrail of the policy."""
+    rails = policy.guardrails
+    sentences = [
+        f"slice {rule.name}: no worse than the baseline by more than {rule.margin:g}, on at least "
+        f"{rule.minimum_rows} rows"
+        for rule in rails.slices
+    ]
+    if rails.forgetting is not None:
+        sentences.append(f"loss on a general text rises by at most {rails.forgetting.margin:g} nats a token")
+    if rails.answer_format is not None:
+        form = rails.answer_format
+        sentences.append(f"at least {form.minimum_share:g} of the answers match {form.pattern}")
+    if rails.serving is not None:
+        sentences.append(
+            f"latency ratio at most {rails.serving.maximum_latency_ratio}, artifact at most "
+            f"{rails.serving.maximum_artifact_bytes} bytes"
+        )
+    return sentences

@@ -1,0 +1,201 @@
+"""The stages of a fair pilot: its first training, the sweep, remedies, and further seeds."""
+
+import math
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.errors import TrainingDivergedError
+from data_contracts.records.decision import Gate
+from data_contracts.records.metrics import Task
+from data_contracts.records.pilots import PilotTrial, SweepPoint
+from data_contracts.records.policy import Remedy
+from data_contracts.records.settings import PilotSettings, RunSettings
+from data_contracts.records.snapshot import Split
+from tasks.decisions.forecast import reference_rate
+from tasks.decisions.remedies import best_trial, next_sweep_runs, remedied, sweep_winner
+from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
+from tasks.evidence.store import StageKey
+from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings, Trained
+from tasks.stages.measure import measured
+from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.scoring import score_artifact
+from tasks.stages.training import CODE, train_rung
+from tasks.stages.watching import StageProgress, listener
+from tasks.training.fit import fit, planned_steps
+from tasks.training.rungs import PilotRung
+
+
+def full_rate(settings: RunSettings, width: int) -> float:
+    """The peak learning rate of full fine-tuning: as asked for, or the usual one for this width."""
+    return settings.full.learning_rate or reference_rate(width)
+
+
+def train_next_pilot(context: RunContext, findings: Findings) -> None:
+    """The first pilot, or the one that the last fairness decision's remedy asks for."""
+    fairness = findings.history.last(Gate.FAIRNESS)
+    remedy = fairness.remedy if fairness is not None else None
+    settings = _settings_after(context, findings, remedy)
+    known = [trial.settings for trial in findings.trials]
+    # A sweep may find that the rate in use was the best one.
+    if settings not in known:
+        _train_trial(context, findings, settings, remedy)
+    history = findings.history
+    findings.history = replace(history, pilot_steps=history.pilot_steps + 1, seeds=_seeds(context, findings))
+
+
+def train_another_seed(context: RunContext, findings: Findings) -> None:
+    """The best pilot once more, from the next seed: other new weights, another order of rows."""
+    best = best_trial(findings.trials, context.settings.policy)
+    trainings = findings.pilots[best.number]
+    seed = context.settings.seed + len(trainings)
+    folder = f"{trainings[0].folder}-seed-{seed}"
+    trainings.append(_train_pilot(context, findings, best.settings, seed=seed, folder=folder))
+    findings.history = replace(findings.history, seeds=len(trainings))
+
+
+def best_trainings(context: RunContext, findings: Findings) -> list[Trained]:
+    """The trainings of the pilot that is best on ``tune``, the settings' own seed first."""
+    return findings.pilots[best_trial(findings.trials, context.settings.policy).number]
+
+
+def _seeds(context: RunContext, findings: Findings) -> int:
+    return len(best_trainings(context, findings))
+
+
+def _settings_after(context: RunContext, findings: Findings, remedy: Remedy | None) -> PilotSettings:
+    reference = full_rate(context.settings, findings.base.width)
+    if remedy is None:
+        asked = context.settings.pilot.model_copy(update={"method": findings.method})
+        return asked.model_copy(update={"learning_rate": asked.learning_rate or 10 * reference})
+    best = best_trial(findings.trials, context.settings.policy)
+    if remedy is not Remedy.SWEEP:
+        return remedied(best.settings, remedy)
+    _sweep(context, findings, best, reference)
+    return remedied(best.settings, remedy, swept_rate=sweep_winner(findings.sweep))
+
+
+def _sweep(context: RunContext, findings: Findings, best: PilotTrial, reference: float) -> None:
+    while runs := next_sweep_runs(
+        findings.sweep,
+        reference_rate=reference,
+        full_steps=best.full_steps,
+        policy=context.settings.policy,
+    ):
+        for rate, steps in runs:
+            findings.sweep.append(try_rate(context, findings, best.settings, rate, steps))
+
+
+@task(name="sweep", task_run_name="sweep {learning_rate}", cache_policy=NO_CACHE)
+def try_rate(
+    context: RunContext, findings: Findings, settings: PilotSettings, learning_rate: float, steps: int
+) -> SweepPoint:
+    """One learning rate for ``steps`` steps; only its loss on ``tune`` is kept."""
+    assert findings.snapshot is not None
+    base, snapshot, run = findings.base, findings.snapshot, context.settings
+    training = run.training.model_copy(update={"max_steps": steps, "curve_points": 2})
+    tried = settings.model_copy(update={"learning_rate": learning_rate})
+    key = StageKey(
+        stage="sweep",
+        inputs={
+            "base": base.identity(),
+            "snapshot": snapshot.record.digest(),
+            "max_tokens": run.model.max_tokens,
+            "training": training.model_dump(mode="json"),
+            "pilot": tried.model_dump(mode="json"),
+            "seed": run.seed,
+        },
+        code=code_digest(*CODE, "tasks.stages.pilots"),
+        packages=package_versions(TRAINING_PACKAGES),
+    )
+
+    def build(folder: Path) -> SweepPoint:
+        tokenizer = tokenizer_of(base)
+        lowest = None
+        with measured() as trying, suppress(TrainingDivergedError):
+            fitted = fit(
+                base=Path(base.folder),
+                base_name=base.source,
+                head=head_of(snapshot.record, tokenizer),
+                rung=PilotRung(tried),
+                train=encoded(context, base, snapshot, Split.TRAIN),
+                tune=encoded(context, base, snapshot, Split.TUNE),
+                tokenizer=tokenizer,
+                training=training,
+                learning_rate=learning_rate,
+                seed=run.seed,
+                artifact=folder / "adapter",
+                progress=StageProgress(f"sweep {learning_rate:g}"),
+            )
+            shutil.rmtree(folder / "adapter")
+            lowest = min(point.tune_loss for point in fitted.curve[1:])
+        return SweepPoint(learning_rate=learning_rate, steps=steps, tune_loss=lowest, cost=trying.cost)
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, SweepPoint, build)
+    number = len(findings.sweep) + 1
+    context.dossier.add_stage(f"sweep/{number:02}-{learning_rate:g}", stored.folder)
+    loss = stored.record.tune_loss
+    line = f"{steps:,} steps, " + ("diverged" if loss is None else f"loss on tune {loss:.4f}")
+    listener().stage_ended(f"rate {learning_rate:g}", line, measurement.cost, stored.reused)
+    findings.spend(stored.record.cost)
+    return stored.record
+
+
+def _train_trial(
+    context: RunContext, findings: Findings, settings: PilotSettings, remedy: Remedy | None
+) -> None:
+    assert findings.snapshot is not None and settings.learning_rate is not None
+    number = len(findings.trials) + 1
+    folder = f"pilot-{number}-{settings.method.value}-r{settings.rank}"
+    trained = _train_pilot(context, findings, settings, seed=context.settings.seed, folder=folder)
+    scored = score_artifact(context, findings, trained.rung, trained.stored.folder, folder, Split.TUNE)
+    evidence = trained.stored.record
+    rows = findings.snapshot.record.split(Split.TRAIN).rows
+    per_pass = round(evidence.supervised_tokens / max(1, evidence.rows_seen) * rows)
+    findings.trials.append(
+        PilotTrial(
+            number=number,
+            settings=settings,
+            remedy=remedy,
+            learning_rate=settings.learning_rate,
+            steps=evidence.steps,
+            full_steps=planned_steps(rows, context.settings.training),
+            tune_score=scored.record.metric(context.settings.policy.metric),
+            tune_loss=evidence.curve[-1].tune_loss,
+            lowest_train_loss=min(
+                (point.train_loss for point in evidence.curve if point.train_loss is not None), default=0.0
+            ),
+            supervised_tokens=per_pass,
+            truncated_share=evidence.truncated_rows / max(1, rows),
+            adapter_parameters=evidence.trainable_parameters,
+            information_bits=per_pass * _bits_per_token(findings, evidence.curve[0].tune_loss),
+            evidence=(evidence.digest(), scored.record.digest()),
+        )
+    )
+    findings.pilots[number] = [trained]
+
+
+def _bits_per_token(findings: Findings, untrained_loss: float) -> float:
+    """What one supervised token tells at most: the base's loss on ``tune``, or the choice of a label."""
+    assert findings.snapshot is not None
+    snapshot = findings.snapshot.record
+    if snapshot.task is Task.CLASSIFICATION:
+        return math.log2(max(2, len(snapshot.labels)))
+    return untrained_loss / math.log(2)
+
+
+def _train_pilot(
+    context: RunContext, findings: Findings, settings: PilotSettings, *, seed: int, folder: str
+) -> Trained:
+    assert settings.learning_rate is not None
+    rung = PilotRung(settings)
+    stored = train_rung(
+        context, findings, rung=rung, learning_rate=settings.learning_rate, seed=seed, folder_name=folder
+    )
+    return Trained(folder=folder, stored=stored)
