@@ -3,15 +3,17 @@
     python -m benchmarks.overhead
 
 Both arms do the whole job of ``examples/trec6``: read the same rows, split them, fit the linear probe,
-train the same LoRA pilot with transformers and peft, and score probe and pilot on the gate rows, loaded
-again from disk. The plain script uses transformers, peft and scikit-learn directly and nothing of
+train the same LoRA pilot with transformers and peft, and score it on tune and, like the probe, on the gate
+rows, loaded again from disk. The plain script uses transformers, peft and scikit-learn directly and nothing of
 lorafirst: no contract, no store, no evidence, no decision, no Prefect. It is given the rows of the flow's
 snapshot, so that both train on the same data, in the same order.
 
-The arms alternate, each in a fresh process and in a fresh folder; the flow's runs use one local API that is
-already up, whose start is timed apart (from nothing until it answers). Reported are medians of wall and
-processor seconds and their ratios; the API's own processor time is not in them, as it is another process.
-Timed last is an unchanged rerun of the flow, which starts an API of its own like any single run.
+The arms alternate, each in a fresh process and in a fresh folder. The flow's runs are what a user types: each starts
+a local API of its own. That start (from nothing until it answers) is also timed alone, and ``ratio_wall`` is
+the flow's wall time *less* the median start, over the plain script's. The run imports its libraries while the API
+starts in another process, so part of what it costs is hidden there; what a user waits for is
+``ratio_wall_with_start``. Processor seconds are those of everything that a command started, the API included.
+Timed last is an unchanged rerun.
 """
 
 import argparse
@@ -146,14 +148,19 @@ def plain(settings_file: str, snapshot: str, folder: str) -> None:
         model_folder, num_labels=len(labels), dtype=torch.float32
     )
     served = PeftModel.from_pretrained(served, f"{folder}/adapter").eval()
-    right = 0
-    with torch.inference_mode():
-        for chosen, batch in batches(rows["gate"]):
-            right += int((served(**batch).logits.argmax(1).numpy() == truth["gate"][chosen]).sum())
+
+    def accuracy(name: str) -> float:
+        right = 0
+        with torch.inference_mode():
+            for chosen, batch in batches(rows[name]):
+                right += int((served(**batch).logits.argmax(1).numpy() == truth[name][chosen]).sum())
+        return right / len(rows[name])
+
+    accuracy("tune")
     print(
         json.dumps(
             {
-                "accuracy": right / len(rows["gate"]),
+                "accuracy": accuracy("gate"),
                 "baseline": baseline,
                 "training_seconds": training_seconds,
                 "steps": trainer.state.global_step,
@@ -195,7 +202,6 @@ def main() -> None:
 
     import flows  # noqa: F401 - the environment both arms run in
     from data_contracts.settings_file import load_settings
-    from flows.local_api import start_unless_configured
     from tasks.evidence.environment import capture_environment
     from tasks.training.base_model import resolve_base_model
     from tasks.training.fit import planned_steps
@@ -219,13 +225,6 @@ def main() -> None:
     warm = timed([*flow_command, "--output", str(work / "warm")], environment)
     dossier = Path(warm["output"]["dossier"])
     api_seconds = [start_of_local_api(environment) for _ in range(arguments.runs)]
-    os.environ["PREFECT_HOME"] = environment["PREFECT_HOME"]
-    os.environ.pop("PREFECT_API_URL", None)
-    api_process = start_unless_configured()
-    assert api_process is not None
-    api_process.wait()
-    with_api = environment | {"PREFECT_API_URL": api_process.url}
-
     import pandas as pd
 
     base = resolve_base_model(settings.model.source, work)
@@ -266,7 +265,7 @@ def main() -> None:
                 environment,
             )
         )
-        arms["flow"].append(timed([*flow_command, "--output", str(work / f"flow-{number}")], with_api))
+        arms["flow"].append(timed([*flow_command, "--output", str(work / f"flow-{number}")], environment))
         print({name: round(runs[-1]["wall"], 1) for name, runs in arms.items()}, flush=True)
     rerun = timed([*flow_command, "--output", str(work / "flow-0")], environment)
 
@@ -287,7 +286,8 @@ def main() -> None:
             name: [round(run["wall"], 1) for run in runs] for name, runs in arms.items()
         },
         "start_of_local_api_seconds": round(api, 1),
-        "ratio_wall": round(median["flow"]["wall"] / median["plain"]["wall"], 3),
+        "ratio_wall": round((median["flow"]["wall"] - api) / median["plain"]["wall"], 3),
+        "ratio_wall_with_start": round(median["flow"]["wall"] / median["plain"]["wall"], 3),
         "ratio_processor": round(median["flow"]["processor"] / median["plain"]["processor"], 3),
         "unchanged_rerun_with_start_of_api_wall_seconds": round(rerun["wall"], 1),
         "gate_accuracy": {

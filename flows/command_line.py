@@ -1,5 +1,6 @@
 """``lorafirst``: start a run, list runs, show one, answer an escalation, describe the settings."""
 
+import gc
 import json
 import os
 from enum import StrEnum
@@ -192,7 +193,13 @@ def _fail(error: Exception, code: int, as_json: bool) -> NoReturn:
 def main() -> None:
     # Prefect's own log lines would stand between ours; they still reach its API.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    app()
+    try:
+        app()
+    finally:
+        # Otherwise the interpreter walks every object of torch and transformers once more before it ends,
+        # which takes seconds and frees nothing that the system does not.
+        gc.disable()
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from tasks.data.checks import Check, CheckKind, View
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROW = "row_index"
-
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -35,10 +33,11 @@ def run_checks(frame: "pd.DataFrame", checks: Sequence[Check]) -> tuple[CheckRes
     if not checks:
         return ()
     found: dict[int, Any] = {}
-    for result in _validate(_checked_frame(frame, checks), checks).results:
+    checked = _checked_frame(frame, checks)
+    for result in _validate(checked, checks).results:
         # Great Expectations returns results in an order of its own, and names need not be unique.
         found[result.expectation_config.meta["position"]] = result
-    return tuple(_result(check, found.get(index), len(frame)) for index, check in enumerate(checks))
+    return tuple(_result(check, found.get(index), checked) for index, check in enumerate(checks))
 
 
 def _validate(frame: "pd.DataFrame", checks: Sequence[Check]) -> Any:
@@ -55,11 +54,8 @@ def _validate(frame: "pd.DataFrame", checks: Sequence[Check]) -> Any:
     suite = gx.ExpectationSuite(name="contract", expectations=expectations)
     return batch.validate(
         suite,
-        result_format={
-            "result_format": "COMPLETE",
-            "unexpected_index_column_names": [_ROW],
-            "return_unexpected_index_query": False,
-        },
+        # Rows are named by the frame's own index: naming them by a column would look each one up by itself.
+        result_format={"result_format": "COMPLETE", "return_unexpected_index_query": False},
     )
 
 
@@ -93,7 +89,8 @@ def _expectation(check: Check, position: int) -> Any:
             return gxe.ExpectColumnSumToBeBetween(min_value=0, **column)
 
 
-def _result(check: Check, result: Any, rows: int) -> CheckResult:
+def _result(check: Check, result: Any, checked: "pd.DataFrame") -> CheckResult:
+    rows = len(checked)
     fault = "Great Expectations returned no result for it" if result is None else _fault(result)
     if fault is not None:
         return CheckResult(check, passed=False, observed=math.nan, broken=(), fault=fault)
@@ -103,7 +100,7 @@ def _result(check: Check, result: Any, rows: int) -> CheckResult:
         if observed is None:
             return CheckResult(check, False, math.nan, (), "Great Expectations observed no value")
     else:
-        broken = _broken(check, result)
+        broken = _broken(check, result, checked)
         observed = len(broken) * 100.0 / rows if check.in_percent and rows else len(broken)
         if bool(result.success) != (not broken):
             return CheckResult(check, False, math.nan, broken, "its verdict contradicts the rows it named")
@@ -111,19 +108,13 @@ def _result(check: Check, result: Any, rows: int) -> CheckResult:
     return CheckResult(check, passed, float(observed), broken, None)
 
 
-def _broken(check: Check, result: Any) -> tuple[int, ...]:
-    entries = result.result.get("unexpected_index_list") or []
+def _broken(check: Check, result: Any, checked: "pd.DataFrame") -> tuple[int, ...]:
+    positions = sorted(int(entry) for entry in result.result.get("unexpected_index_list") or [])
     if check.kind not in {CheckKind.UNIQUE, CheckKind.UNIQUE_TOGETHER}:
-        return tuple(sorted(int(entry[_ROW]) for entry in entries))
+        return tuple(positions)
     columns = check.columns if check.kind is CheckKind.UNIQUE_TOGETHER else (check.frame_column,)
-    seen: set[tuple[Any, ...]] = set()
-    repeated = []
-    for entry in sorted(entries, key=lambda entry: int(entry[_ROW])):
-        value = tuple(entry[column] for column in columns)
-        if value in seen:
-            repeated.append(int(entry[_ROW]))
-        seen.add(value)
-    return tuple(repeated)
+    repeated = checked.loc[positions, list(columns)].duplicated(keep="first")
+    return tuple(position for position, again in zip(positions, repeated, strict=True) if again)
 
 
 def _fault(result: Any) -> str | None:
@@ -147,7 +138,8 @@ def _checked_frame(frame: "pd.DataFrame", checks: Sequence[Check]) -> "pd.DataFr
                 columns[name] = _series([_flat(value) for value in frame[name]])
         if check.view is not View.VALUE and check.columns[0] in frame:
             columns[check.frame_column] = _view(frame[check.columns[0]], check)
-    return pd.DataFrame({**columns, _ROW: range(len(frame))})
+    # The index is the position, which is how broken rows are named.
+    return pd.DataFrame(columns, index=range(len(frame)))
 
 
 def _view(values: "pd.Series[Any]", check: Check) -> "pd.Series[Any]":
