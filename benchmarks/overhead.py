@@ -3,16 +3,16 @@
     python -m benchmarks.overhead
 
 Both arms do the whole job of ``examples/trec6``: read the same rows, split them, fit the linear probe,
-train the same LoRA pilot with transformers and peft, and score it on tune and, like the probe, on the gate
-rows, loaded again from disk. The plain script uses transformers, peft and scikit-learn directly and nothing of
-lorafirst: no contract, no store, no evidence, no decision, no Prefect. It is given the rows of the flow's
-snapshot, so that both train on the same data, in the same order.
+train the same LoRA pilot with transformers and peft, and score it on tune and, like the probe, on the
+gate rows, loaded again from disk. The plain script uses transformers, peft and scikit-learn directly and
+nothing of lorafirst: no contract, no store, no evidence, no decision, no Prefect. It is given the rows of
+the flow's snapshot, so that both train on the same data, in the same order.
 
-The arms alternate, each in a fresh process and in a fresh folder. The flow's runs are what a user types: each starts
-a local API of its own. That start (from nothing until it answers) is also timed alone, and ``ratio_wall`` is
-the flow's wall time *less* the median start, over the plain script's. The run imports its libraries while the API
-starts in another process, so part of what it costs is hidden there; what a user waits for is
-``ratio_wall_with_start``. Processor seconds are those of everything that a command started, the API included.
+The arms alternate, each in a fresh process and in a fresh folder. The flow's runs are what a user types:
+each starts a local API of its own. That start (from nothing until it answers) is also timed alone, and
+``ratio_wall`` is the flow's wall time *less* the median start, over the plain script's. The run imports
+its libraries while the API starts beside it, so part of what it costs is hidden there; what a user waits
+for is ``ratio_wall_with_start``. Processor seconds are those of the run's own process, without the API's.
 Timed last is an unchanged rerun.
 """
 

@@ -40,8 +40,8 @@ class Interval(Record):
     """Probability with which each bound, taken alone, errs."""
     rows: int
     method: str
-    """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``; a bootstrap
-    of whole clusters begins with ``clustered-``, and bounds over several seeds with ``t-seeds+``."""
+    """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``; a
+    bootstrap of whole clusters begins with ``clustered-``, and bounds over several seeds with ``t-seeds+``."""
     seeds: int = 1
     """Training seeds whose spread the bounds cover; with one, that spread is unmeasured and not in them."""
 

