@@ -53,7 +53,7 @@ class Case:
 
     name: str
     target: float | str
-    """In the metric's unit; or ``lora``, what LoRA's truth is, or ``between``, halfway from there to full's."""
+    """In the metric's unit; or ``lora``, LoRA's truth, or ``between``, halfway from there to full's."""
     margin: float
     pilot: dict[str, Any]
 

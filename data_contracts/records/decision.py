@@ -41,7 +41,7 @@ class Interval(Record):
     rows: int
     method: str
     """``clopper-pearson``, ``newcombe``, ``bootstrap-bca``, ``bootstrap-percentile`` or ``few-changes``; a
-    bootstrap of whole clusters begins with ``clustered-``, and bounds over several seeds with ``t-seeds+``."""
+    bootstrap of whole clusters begins with ``clustered-``, bounds over several seeds with ``t-seeds+``."""
     seeds: int = 1
     """Training seeds whose spread the bounds cover; with one, that spread is unmeasured and not in them."""
 

@@ -23,6 +23,18 @@ def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
     return min(trials, key=lambda trial: (-sign * trial.tune_score, trial.tune_loss, trial.number))
 
 
+def fairest_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
+    """The pilot by which the method is judged: the best of those with the faults mended that can be.
+
+    A pilot on some layers, or on a quantised base, may come out ahead of its mended successor by chance or by
+    a learning rate; remedies go on from the successor all the same. What is looked at in the end is the best
+    pilot of all.
+    """
+    mended = [trial for trial in trials if trial.settings.target_modules == ALL_LINEAR] or list(trials)
+    mended = [trial for trial in mended if trial.settings.method is PilotMethod.LORA] or mended
+    return best_trial(mended, policy)
+
+
 def clears_on_tune(trial: PilotTrial, policy: Policy) -> bool:
     """Whether the pilot's mean on ``tune`` is at the target itself, without the margin."""
     if METRICS[policy.metric].higher_is_better:
@@ -125,10 +137,10 @@ def remedy_is_left(
     limits = policy.remedies
     if remedy not in limits.allowed or len(trials) >= limits.maximum_pilots:
         return False
-    best = best_trial(trials, policy)
+    fairest = fairest_trial(trials, policy)
     match remedy:
         case Remedy.ALL_LAYERS:
-            return best.settings.target_modules != ALL_LINEAR
+            return fairest.settings.target_modules != ALL_LINEAR
         case Remedy.SWEEP:
             return not sweep
         case Remedy.WIDEN_SWEEP:
@@ -138,7 +150,7 @@ def remedy_is_left(
             return unquantised_fits and not tried
         case Remedy.DOUBLE_RANK:
             tried_ranks = {trial.settings.rank for trial in trials}
-            twice = best.settings.rank * 2
+            twice = fairest.settings.rank * 2
             return twice <= limits.maximum_rank and twice not in tried_ranks
 
 

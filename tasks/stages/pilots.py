@@ -17,7 +17,7 @@ from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings, RunSettings
 from data_contracts.records.snapshot import Split
 from tasks.decisions.forecast import reference_rate
-from tasks.decisions.remedies import best_trial, next_sweep_runs, remedied, sweep_winner
+from tasks.decisions.remedies import best_trial, fairest_trial, next_sweep_runs, remedied, sweep_winner
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
@@ -73,22 +73,22 @@ def _settings_after(context: RunContext, findings: Findings, remedy: Remedy | No
     if remedy is None:
         asked = context.settings.pilot.model_copy(update={"method": findings.method})
         return asked.model_copy(update={"learning_rate": asked.learning_rate or 10 * reference})
-    best = best_trial(findings.trials, context.settings.policy)
+    fairest = fairest_trial(findings.trials, context.settings.policy)
     if remedy is not Remedy.SWEEP:
-        return remedied(best.settings, remedy)
-    _sweep(context, findings, best, reference)
-    return remedied(best.settings, remedy, swept_rate=sweep_winner(findings.sweep))
+        return remedied(fairest.settings, remedy)
+    _sweep(context, findings, fairest, reference)
+    return remedied(fairest.settings, remedy, swept_rate=sweep_winner(findings.sweep))
 
 
-def _sweep(context: RunContext, findings: Findings, best: PilotTrial, reference: float) -> None:
+def _sweep(context: RunContext, findings: Findings, fairest: PilotTrial, reference: float) -> None:
     while runs := next_sweep_runs(
         findings.sweep,
         reference_rate=reference,
-        full_steps=best.full_steps,
+        full_steps=fairest.full_steps,
         policy=context.settings.policy,
     ):
         for rate, steps in runs:
-            findings.sweep.append(try_rate(context, findings, best.settings, rate, steps))
+            findings.sweep.append(try_rate(context, findings, fairest.settings, rate, steps))
 
 
 @task(name="sweep", task_run_name="sweep {learning_rate}", cache_policy=NO_CACHE)

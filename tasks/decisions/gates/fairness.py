@@ -20,6 +20,7 @@ from tasks.decisions.remedies import (
     best_rate_is_bracketed,
     best_trial,
     clears_on_tune,
+    fairest_trial,
     first_round,
     rank_helped,
     remedy_is_left,
@@ -48,16 +49,18 @@ def decide_fairness(
     """Passes for a pilot that clears the target on ``tune``, or was a fair test of its method.
 
     Args:
-        trials: every pilot of the run in the order of training; the best of them is judged.
+        trials: every pilot of the run in the order of training. The method is judged by the fairest of them,
+            and the best of them is what will be looked at.
         sweep: every learning rate that was tried.
         unquantised_fits: whether an unquantised pilot fits this machine.
         must_be_fair: set after a look at the gate rows did not pass; clearing ``tune`` is not enough then.
     """
-    best = best_trial(trials, policy)
+    best, fairest = best_trial(trials, policy), fairest_trial(trials, policy)
+    by_clearing = clears_on_tune(best, policy) and not must_be_fair
     tested = (
         [_clears(best, policy)]
-        if clears_on_tune(best, policy) and not must_be_fair
-        else list(_rules(best, trials, sweep, unquantised_fits, policy))
+        if by_clearing
+        else list(_rules(fairest, trials, sweep, unquantised_fits, policy))
     )
     remedy = next(
         (
@@ -75,7 +78,7 @@ def decide_fairness(
         gate=Gate.FAIRNESS,
         verdict=verdict,
         rules=rules,
-        sentence=_sentence(best, rules, verdict, remedy),
+        sentence=_sentence(best if by_clearing else fairest, rules, verdict, remedy),
         run_id=run_id,
         policy=policy.digest(),
         evidence=tuple(digest for trial in trials for digest in trial.evidence),

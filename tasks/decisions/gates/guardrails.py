@@ -1,12 +1,11 @@
 """Guardrails: what must not get worse, whatever the metric gains.
 
-Each is a non-inferiority rule: it passes when the pessimistic bound shows no more harm than its margin
-allows, and it *fails*, which ends a run as unsafe, only when the optimistic bound shows harm. Any one
-failing has that consequence, so the bound that shows harm is taken at alpha divided by the number of
-guardrails (Bonferroni, which Holm's first step is); all must pass, so the other bound needs no correction.
+Each passes when its pessimistic bound shows no more harm than its margin allows, and it *fails*, which ends a
+run as unsafe, only when harm is shown. Any one failing has that consequence, so harm is tested with Holm's
+correction over all of them; all must pass, so passing needs none.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from data_contracts.records.decision import Interval, RuleResult, Verdict
@@ -21,6 +20,7 @@ from data_contracts.records.policy import (
 )
 from tasks.decisions.gates.rules import ScoredRows, confidence, paired_gain, plain_rule
 from tasks.decisions.statistics import seeded_difference_interval, seeded_mean_interval
+from tasks.decisions.statistics.comparisons import holm, p_value_below
 
 GUARDRAIL = "guardrail: "
 """Begins the name of every rule of this module."""
@@ -65,6 +65,21 @@ _NOTHING_TO_FORGET = RuleResult(
 NO_GUARDRAILS = GuardrailEvidence()
 
 
+@dataclass(frozen=True)
+class _Rail:
+    """A figure that must not lie below a floor."""
+
+    name: str
+    interval: Callable[[float], Interval]
+    """Of the figure, at an alpha; more is better."""
+    floor: float
+    figure: str
+    """What it is: ``accuracy better by``."""
+    promise: str
+    """What holds while nothing is harmed."""
+    on_breach: OnBreach
+
+
 def guardrail_rules(
     trained: ScoredRows, base: ScoredRows, evidence: GuardrailEvidence, policy: Policy, alpha: float
 ) -> tuple[RuleResult, ...]:
@@ -74,26 +89,22 @@ def guardrail_rules(
         ValueError: the policy has a guardrail that ``evidence`` says nothing about.
     """
     rails = policy.guardrails
-    count = len(rails.slices) + (rails.forgetting is not None) + (rails.answer_format is not None)
-    harm_alpha = alpha / max(1, count)
-    rules = [
-        _slice_rule(rule, trained, base, evidence.slices[rule.name], policy, alpha, harm_alpha)
-        for rule in rails.slices
-    ]
-    if rails.forgetting is not None and not evidence.predicts_text:
-        rules.append(_NOTHING_TO_FORGET)
+    too_few, judged = [], []
+    for rule in rails.slices:
+        rows = evidence.slices[rule.name]
+        if len(rows) < rule.minimum_rows:
+            too_few.append(_too_few(rule, len(rows)))
+        else:
+            judged.append(_slice_rail(rule, trained.only(rows), base.only(rows), policy))
+    rules = [*too_few]
+    if rails.forgetting is not None and evidence.predicts_text:
+        judged.append(_forgetting_rail(rails.forgetting, evidence))
     elif rails.forgetting is not None:
-        if evidence.base_losses is None or evidence.trained_losses is None:
-            raise ValueError("the policy guards against forgetting, and no losses on general text are given")
-        rules.append(
-            _forgetting_rule(
-                rails.forgetting, evidence.trained_losses, evidence.base_losses, alpha, harm_alpha
-            )
-        )
+        rules.append(_NOTHING_TO_FORGET)
     if rails.answer_format is not None:
-        if evidence.well_formed is None:
-            raise ValueError("the policy asks for a form of the answers, and their form was not looked at")
-        rules.append(_format_rule(rails.answer_format, evidence.well_formed, alpha, harm_alpha))
+        judged.append(_format_rail(rails.answer_format, evidence))
+    harm = holm({rail.name: p_value_below(rail.floor, rail.interval) for rail in judged}, alpha)
+    rules += [_rule(rail, alpha, harmed=rail.name in harm.rejected) for rail in judged]
     if rails.serving is not None:
         if evidence.serving is None:
             raise ValueError("the policy limits the cost of serving, which was not measured")
@@ -108,101 +119,84 @@ def harmed(rules: tuple[RuleResult, ...]) -> bool:
     )
 
 
-def _slice_rule(
-    rule: SliceRule,
-    trained: ScoredRows,
-    base: ScoredRows,
-    rows: frozenset[str],
-    policy: Policy,
-    alpha: float,
-    harm_alpha: float,
-) -> RuleResult:
-    inside, before = trained.only(rows), base.only(rows)
-    found = len(inside.row_ids)
-    threshold = f"no worse than the baseline by more than {rule.margin:g}"
-    if found < rule.minimum_rows:
-        return RuleResult(
-            name=f"{GUARDRAIL}{rule.name}",
-            observed=f"{found} rows",
-            interval=None,
-            threshold=f"{threshold}, on at least {rule.minimum_rows} rows",
-            verdict=Verdict.INCONCLUSIVE,
-            sentence=f"{rule.name} has {found} rows to look at; {rule.minimum_rows} are needed to judge it.",
-            decides=rule.on_breach is OnBreach.BLOCK,
-        )
-    metric = METRICS[policy.metric]
-    interval = paired_gain(inside, before, metric, alpha)
-    harm = paired_gain(inside, before, metric, harm_alpha)
-    return _non_inferiority(
-        rule.name, interval, harm, -rule.margin, threshold, policy.metric, alpha, rule.on_breach
-    )
-
-
-def _forgetting_rule(
-    rule: ForgettingRule, trained: ScoredRows, base: ScoredRows, alpha: float, harm_alpha: float
-) -> RuleResult:
-    def gain(level: float) -> Interval:
-        span = max(float(base.scores.max()), float(trained.scores.max()), 1e-9)
-        return seeded_difference_interval(base.scores, trained.scores, binary=False, alpha=level, span=span)
-
-    threshold = f"the loss on a general text rises by no more than {rule.margin:g} nats a token"
-    return _non_inferiority(
-        "forgetting",
-        gain(alpha),
-        gain(harm_alpha),
-        -rule.margin,
-        threshold,
-        "loss on a general text",
-        alpha,
-        rule.on_breach,
-    )
-
-
-def _non_inferiority(
-    name: str,
-    interval: Interval,
-    harm: Interval,
-    floor: float,
-    threshold: str,
-    unit: str,
-    alpha: float,
-    on_breach: OnBreach,
-) -> RuleResult:
-    verdict = Verdict.PASS if interval.lower >= floor else Verdict.INCONCLUSIVE
-    if harm.upper < floor:
+def _rule(rail: _Rail, alpha: float, *, harmed: bool) -> RuleResult:
+    interval = rail.interval(alpha)
+    verdict = Verdict.PASS if interval.lower >= rail.floor else Verdict.INCONCLUSIVE
+    if harmed:
         verdict = Verdict.FAIL
     return RuleResult(
-        name=f"{GUARDRAIL}{name}",
-        observed=f"{unit} better by {interval}",
+        name=f"{GUARDRAIL}{rail.name}",
+        observed=f"{rail.figure} {interval}",
         interval=interval,
-        threshold=threshold,
+        threshold=rail.promise,
         verdict=verdict,
         sentence={
-            Verdict.PASS: f"{name} is not harmed: with {confidence(alpha)} confidence {threshold}.",
-            Verdict.INCONCLUSIVE: f"{name}: neither harm nor its absence is shown on {interval.rows:,} rows.",
-            Verdict.FAIL: f"{name} is harmed: {unit} is worse by at least {-harm.upper:.4g}.",
+            Verdict.PASS: f"{rail.name}: no harm; with {confidence(alpha)} confidence {rail.promise}.",
+            Verdict.INCONCLUSIVE: (
+                f"{rail.name}: neither harm nor its absence is shown on {interval.rows:,} rows."
+            ),
+            Verdict.FAIL: f"{rail.name} is harmed: {rail.figure} {interval}; asked for: {rail.promise}.",
         }[verdict],
-        decides=on_breach is OnBreach.BLOCK,
+        decides=rail.on_breach is OnBreach.BLOCK,
     )
 
 
-def _format_rule(rule: FormatRule, well_formed: ScoredRows, alpha: float, harm_alpha: float) -> RuleResult:
-    interval = seeded_mean_interval(well_formed.scores, binary=True, alpha=alpha)
-    harm = seeded_mean_interval(well_formed.scores, binary=True, alpha=harm_alpha)
-    verdict = Verdict.PASS if interval.lower >= rule.minimum_share else Verdict.INCONCLUSIVE
-    if harm.upper < rule.minimum_share:
-        verdict = Verdict.FAIL
+def _too_few(rule: SliceRule, found: int) -> RuleResult:
     return RuleResult(
-        name=f"{GUARDRAIL}answer format",
-        observed=f"well-formed {interval}",
-        interval=interval,
-        threshold=f"at least {rule.minimum_share:g} match {rule.pattern}",
-        verdict=verdict,
-        sentence=(
-            f"{interval.mean:.1%} of the answers have the form asked for, with {confidence(alpha)} "
-            f"confidence at least {interval.lower:.1%}; {rule.minimum_share:.1%} are needed."
-        ),
+        name=f"{GUARDRAIL}{rule.name}",
+        observed=f"{found} rows",
+        interval=None,
+        threshold=f"{_slice_promise(rule)}, on at least {rule.minimum_rows} rows",
+        verdict=Verdict.INCONCLUSIVE,
+        sentence=f"{rule.name} has {found} rows to look at; {rule.minimum_rows} are needed to judge it.",
         decides=rule.on_breach is OnBreach.BLOCK,
+    )
+
+
+def _slice_rail(rule: SliceRule, trained: ScoredRows, base: ScoredRows, policy: Policy) -> _Rail:
+    metric = METRICS[policy.metric]
+    return _Rail(
+        name=rule.name,
+        interval=lambda alpha: paired_gain(trained, base, metric, alpha),
+        floor=-rule.margin,
+        figure=f"{policy.metric} better by",
+        promise=_slice_promise(rule),
+        on_breach=rule.on_breach,
+    )
+
+
+def _slice_promise(rule: SliceRule) -> str:
+    return f"no worse than the baseline by more than {rule.margin:g}"
+
+
+def _forgetting_rail(rule: ForgettingRule, evidence: GuardrailEvidence) -> _Rail:
+    base, trained = evidence.base_losses, evidence.trained_losses
+    if base is None or trained is None:
+        raise ValueError("the policy guards against forgetting, and no losses on general text are given")
+    span = max(float(base.scores.max()), float(trained.scores.max()), 1e-9)
+    return _Rail(
+        name="forgetting",
+        interval=lambda alpha: seeded_difference_interval(
+            base.scores, trained.scores, binary=False, alpha=alpha, span=span
+        ),
+        floor=-rule.margin,
+        figure="loss on a general text better by",
+        promise=f"its loss rises by no more than {rule.margin:g} nats a token",
+        on_breach=rule.on_breach,
+    )
+
+
+def _format_rail(rule: FormatRule, evidence: GuardrailEvidence) -> _Rail:
+    well_formed = evidence.well_formed
+    if well_formed is None:
+        raise ValueError("the policy asks for a form of the answers, and their form was not looked at")
+    return _Rail(
+        name="answer format",
+        interval=lambda alpha: seeded_mean_interval(well_formed.scores, binary=True, alpha=alpha),
+        floor=rule.minimum_share,
+        figure="share well-formed",
+        promise=f"at least {rule.minimum_share:g} match {rule.pattern}",
+        on_breach=rule.on_breach,
     )
 
 

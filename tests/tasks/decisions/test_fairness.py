@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_contracts.records.decision import Decision, Verdict
 from data_contracts.records.pilots import PilotTrial, SweepPoint
@@ -12,6 +14,7 @@ from tasks.decisions.gates.fairness import passed_by_clearing
 from tasks.decisions.remedies import (
     best_rate_is_bracketed,
     best_trial,
+    fairest_trial,
     next_sweep_runs,
     rank_helped,
     remedied,
@@ -62,6 +65,18 @@ def test_remedies_come_in_their_order() -> None:
     assert judge([attention_only, quantised], SWEPT, unquantised_fits=False).remedy is Remedy.DOUBLE_RANK
     unquantised = trial(3, remedy="unquantise", tune_score=0.82)
     assert judge([attention_only, quantised, unquantised], SWEPT).remedy is Remedy.DOUBLE_RANK
+
+
+def test_remedies_go_on_from_the_mended_pilot_even_where_the_faulty_one_is_ahead() -> None:
+    narrow = trial(settings={"target_modules": ("query",)}, tune_score=0.85)
+    wide = trial(2, remedy="all_layers", tune_score=0.80)
+    assert judge([narrow, wide], []).remedy is Remedy.SWEEP
+    rank = trial(3, remedy="double_rank", settings={"rank": 32}, tune_score=0.80)
+    assert judge([narrow, wide, rank], SWEPT).verdict is Verdict.PASS
+    # What is looked at is the best of all.
+    assert best_trial([narrow, wide, rank], ACCURACY).number == 1
+    quantised = trial(settings={"method": "qlora"}, tune_score=0.85)
+    assert judge([quantised, wide, rank], SWEPT).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(("gain", "helped"), [(0.0, False), (0.004, False), (0.006, True), (-0.1, False)])
@@ -202,3 +217,43 @@ def test_each_remedy_changes_one_thing() -> None:
         assert after.model_dump(mode="json") == {**before.model_dump(mode="json"), **changed}
     with pytest.raises(ValueError, match="rate that won"):
         remedied(before, Remedy.SWEEP)
+
+
+@given(st.data())
+def test_remedies_always_end_within_their_limits(data: st.DataObject) -> None:
+    """Whatever tune says, no remedy is asked for twice without effect, and the limits hold."""
+    draw = data.draw
+    layers = draw(st.sampled_from(["all-linear", ("query",)]))
+    method = draw(st.sampled_from(["lora", "qlora"]))
+    score = st.floats(0.0, 0.89)
+    first = {"target_modules": layers, "method": method}
+    trials = [trial(1, settings=first, tune_score=draw(score))]
+    sweep: list[SweepPoint] = []
+    fits = draw(st.booleans())
+    for _ in range(ACCURACY.remedies.maximum_pilots + 2):
+        decision = judge(trials, sweep, unquantised_fits=fits)
+        if decision.remedy is None:
+            break
+        fairest = fairest_trial(trials, ACCURACY)
+        swept = None
+        if decision.remedy is Remedy.SWEEP:
+            while wanted := runs(sweep):
+                sweep += [
+                    SweepPoint(
+                        learning_rate=rate,
+                        steps=steps,
+                        tune_loss=draw(st.none() | st.floats(0, 3)),
+                        cost=NO_COST,
+                    )
+                    for rate, steps in wanted
+                ]
+            swept = sweep_winner(sweep)
+        settings = remedied(fairest.settings, decision.remedy, swept_rate=swept)
+        if settings not in [each.settings for each in trials]:
+            values = settings.model_dump()
+            trials.append(
+                trial(len(trials) + 1, settings=values, remedy=decision.remedy, tune_score=draw(score))
+            )
+    assert decision.remedy is None
+    assert len(trials) <= ACCURACY.remedies.maximum_pilots
+    assert len({point.learning_rate for point in sweep}) <= ACCURACY.remedies.maximum_rates
