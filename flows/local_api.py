@@ -22,7 +22,21 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 _started: "list[LocalApi]" = []
 """Kept, because the API stops when its end of the pipe is closed."""
-_EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+_EPHEMERAL = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"} | {
+    # They look after schedules, workers and automations, of which one run alone has none, and take processor
+    # time from its training.
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "0"
+    for name in (
+        "CANCELLATION_CLEANUP",
+        "CLEANUP_RECONCILER",
+        "FOREMAN",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "REPOSSESSOR",
+        "SCHEDULER",
+        "TRIGGERS",
+    )
+}
 
 
 class LocalApi:

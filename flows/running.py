@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import cast
 
 from data_contracts.records.decision import RunReport
@@ -32,9 +32,17 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
             # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
             import great_expectations  # noqa: F401
 
+            stack.enter_context(_without_heartbeats())
             api.wait()
         # Prefect hands out what the returned state carries.
         return cast(RunReport, finetune(settings))
+
+
+def _without_heartbeats() -> AbstractContextManager[object]:
+    """Nobody watches an API that ends with its run, and stopping the heartbeat takes a second."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def _hush() -> None:

@@ -10,6 +10,7 @@ from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
+from data_contracts.records.pilots import SweepPoint
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
 from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
 from tasks.evidence.store import RECORD_FILE
@@ -96,7 +97,7 @@ def _stage_lines(folder: Path) -> list[str]:
     for path in sorted(folder.rglob(RECORD_FILE), key=lambda path: path.stat().st_mtime):
         name = path.parent.relative_to(folder).as_posix()
         content = path.read_bytes()
-        for kind in (TrainingEvidence, ScoringEvidence):
+        for kind in (TrainingEvidence, ScoringEvidence, SweepPoint):
             try:
                 record = kind.model_validate_json(content)
             except (ValidationError, json.JSONDecodeError):
@@ -105,8 +106,11 @@ def _stage_lines(folder: Path) -> list[str]:
     return lines
 
 
-def _line(record: TrainingEvidence | ScoringEvidence) -> str:
+def _line(record: TrainingEvidence | ScoringEvidence | SweepPoint) -> str:
     cost = f"{record.cost.seconds:,.0f} s, peak {record.cost.peak_memory_bytes / 2**30:.2f} GiB"
+    if isinstance(record, SweepPoint):
+        loss = "diverged" if record.tune_loss is None else f"loss on tune {record.tune_loss:.4f}"
+        return f"{record.steps:,} steps at {record.learning_rate:g}, {loss}, {cost}"
     if isinstance(record, TrainingEvidence):
         return (
             f"{record.steps:,} steps at {record.learning_rate:g}, "

@@ -51,13 +51,14 @@ def with_derived_columns(
         content = [frame[name] for name in CONTENT_COLUMNS[form]]
         usable = [all(isinstance(value, str) for value in values) for values in zip(*content, strict=True)]
     columns["usable"] = usable
-    columns.update(_lengths(frame, form, usable, tokenizer, max_tokens, places))
+    columns.update(_lengths(frame, columns["row_id"], form, usable, tokenizer, max_tokens, places))
     derived = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
     return pd.concat([frame, pd.DataFrame(derived)], axis=1)
 
 
 def _lengths(
     frame: "pd.DataFrame",
+    identities: Sequence[str],
     form: Form,
     usable: Sequence[bool],
     tokenizer: "PreTrainedTokenizerBase",
@@ -65,17 +66,24 @@ def _lengths(
     places: Sequence[str],
 ) -> dict[str, list[int | None]]:
     chosen = [index for index, flag in enumerate(usable) if flag]
+    # Equal rows have equal lengths; data with many duplicates would otherwise be tokenised many times.
+    first: dict[str, int] = {}
+    for index in chosen:
+        first.setdefault(identities[index], index)
+    measured = list(first.values())
     counts = measure_tokens(
-        frame.iloc[chosen],
+        frame.iloc[measured],
         form=form,
         tokenizer=tokenizer,
         max_tokens=max_tokens,
-        places=[places[index] for index in chosen],
+        places=[places[index] for index in measured],
     )
+    position_of = {index: position for position, index in enumerate(measured)}
     tokens: list[int | None] = [None] * len(frame)
     supervised: list[int | None] = [None] * len(frame)
     prompts: list[int | None] = [None] * len(frame)
-    for position, index in enumerate(chosen):
+    for index in chosen:
+        position = position_of[first[identities[index]]]
         tokens[index] = counts.tokens[position]
         supervised[index] = counts.supervised_tokens[position]
         prompts[index] = counts.prompt_tokens[position]

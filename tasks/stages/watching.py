@@ -13,7 +13,7 @@ from typing import Protocol
 from data_contracts.records.base import Cost
 from data_contracts.records.decision import Decision
 
-_ARTIFACT_SECONDS = 3.0
+_ARTIFACT_SECONDS = 5.0
 """Least time between two updates of a progress artifact."""
 
 _log = logging.getLogger(__name__)

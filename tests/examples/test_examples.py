@@ -63,8 +63,8 @@ def test_trec6_ends_with_the_pilot_and_never_trains_in_full(tmp_path: Path) -> N
     report = read(dossier, "outcome.json")
     assert report["outcome"] == "pilot_accepted"
     assert (dossier / report["accepted_artifact"] / "adapter_model.safetensors").is_file()
-    level = rule(read(dossier, "decisions/02-quality.json"), "level")
-    assert level["interval"]["lower"] >= 0.90
+    level = rule(read(dossier, "decisions/06-quality.json"), "level")
+    assert level["interval"]["lower"] >= 0.89
     assert not (dossier / "full").exists() and not (dossier / "permit.json").exists()
     assert not list((tmp_path / ".store").glob("train-full-*"))
     check_dossier(dossier)
@@ -74,12 +74,12 @@ def test_phonemes_ends_with_full_fine_tuning_because_the_pilot_was_shown_short(t
     dossier = run_example("phonemes", tmp_path)
     report = read(dossier, "outcome.json")
     assert report["outcome"] == "full_accepted", report
-    quality = read(dossier, "decisions/02-quality.json")
+    quality = read(dossier, "decisions/06-quality.json")
     assert rule(quality, "level")["verdict"] == "fail"
     assert rule(quality, "uplift over the baseline")["verdict"] == "pass"
     permit = read(dossier, "permit.json")
-    assert permit["decision"] == read(dossier, "decisions/03-escalation.json")
-    justification = read(dossier, "decisions/04-justification.json")
+    assert permit["decision"] == read(dossier, "decisions/07-escalation.json")
+    justification = read(dossier, "decisions/08-justification.json")
     assert all(each["verdict"] == "pass" for each in justification["rules"])
     assert (dossier / "full" / "model" / "model.safetensors").stat().st_size > 500_000_000
     check_dossier(dossier)

@@ -47,7 +47,7 @@ def decide_need(
         ),
         run_id=run_id,
         policy=policy.digest(),
-        evidence=base.evidence,
+        evidence=(*base.evidence, *((distance.digest(),) if distance else ())),
         look=Split.GATE,
         registration=registration,
     )
