@@ -19,6 +19,7 @@ class Registration(Record):
     """The question, fixed before the first gate score: nothing here can be chosen after seeing an answer."""
 
     run_id: str
+    """The run that asked first; the same work started again keeps its registration."""
     policy: Digest
     snapshot: Digest
     base_model: Digest
@@ -36,7 +37,10 @@ class Registration(Record):
     gate_rows: "RowSketch"
     earlier_looks: int
     """Looks at these rows for this hypothesis by earlier runs."""
-    horizon: int
+    alpha_spent: float
+    """By those runs together."""
+    policy_name: str
+    """With what the settings changed in it."""
     registered_at: datetime
 
 
@@ -64,7 +68,8 @@ class Look(Record):
     sketch: RowSketch
     inputs: Digest
     """Of everything the artifacts depend on: the same inputs give the same artifacts, and are no new look."""
-    alpha: float
+    alpha_of_run: float
+    """What all looks of the run may spend together."""
     registration: Digest
     taken_at: datetime
 

@@ -41,7 +41,10 @@ class PilotTrial(Record):
     information_bits: float
     """Supervised tokens times the bits a token takes under the base: what there is to be learnt at most."""
     evidence: tuple[Digest, ...]
-    """Of training and of scoring on ``tune``."""
+    """Of training and of scoring on ``tune``; none where training diverged."""
+    diverged: bool = False
+    """The loss became NaN or infinite: there is nothing to score, and the scores here are the worst there
+    are."""
 
     @property
     def capacity_bits(self) -> float:

@@ -134,9 +134,10 @@ class SeedRules(Record):
 
     to_pass: int = Field(default=1, ge=1, le=20)
     """For the pilot to be accepted."""
-    to_escalate: int = Field(default=3, ge=1, le=20)
+    to_escalate: int = Field(default=5, ge=1, le=20)
     """For a shortfall to count. One seed errs in about a third of the runs at the threshold where seeds
-    spread by a point, three in about 3 % (see benchmarks/operating_characteristics)."""
+    spread by a point. Three are enough for one look at the whole alpha; at the small alpha of one look among many,
+    Student's quantile with two degrees of freedom is so large that three seldom show anything."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -160,10 +161,12 @@ class PowerRules(Record):
     """What the gate rows must be able to resolve before anything is trained."""
 
     power: Share = 0.8
-    """A pilot truly at the target passes at least this often; one truly a margin below the threshold is
-    shown short as often."""
+    """A pilot truly at the target passes at least this often."""
     discordance: Share = 0.2
     """Largest share of rows expected to change between two models, registered beforehand."""
+    seed_spread: float = Field(default=0.0, ge=0.0)
+    """Standard deviation that the means of different seeds are expected to have, in the metric's own unit,
+    beside the luck of which rows each gets right; registered beforehand."""
     standard_deviation: float | None = Field(default=None, gt=0.0)
     """Of the metric's per-example scores, registered beforehand; proportions need none. Unset, the power of
     other metrics is not judged."""
@@ -288,8 +291,17 @@ class Policy(Record):
                 f"extends {extended!r} is neither a file nor one of {', '.join(SHIPPED_POLICIES)}"
                 + (f"; did you mean {near[0]!r}?" if near else "")
             )
-        shipped = yaml.safe_load((POLICY_FOLDER / f"{extended}.yaml").read_text(encoding="utf-8"))
-        return merged(shipped, values)
+        return merged(_shipped(extended), values)
+
+    @property
+    def full_name(self) -> str:
+        """The name, and what was changed in the shipped policy it extends: ``strict, changed: alpha``."""
+        shipped = _shipped(self.extends)
+        said = self.model_dump(mode="json", exclude=_OF_THE_JOB)
+        untouched = Policy.model_validate({**self.model_dump(mode="json", include=_OF_THE_JOB), **shipped})
+        before = untouched.model_dump(mode="json", exclude=_OF_THE_JOB)
+        changed = [key for key in said if said[key] != before[key]]
+        return f"{self.name}, changed: {', '.join(changed)}" if changed else self.name
 
     @property
     def lenient_target(self) -> float:
@@ -318,6 +330,8 @@ def _faults_of_levels(policy: Policy, metric: Metric) -> list[str]:
             f"margin {policy.margin:g} reaches the end of {metric.name}'s range from target "
             f"{policy.target:g}: everything would pass"
         )
+    if not metric.higher_is_better and policy.margin > 0.0 and policy.margin >= policy.target:
+        faults.append(f"margin {policy.margin:g} is as wide as the target {policy.target:g} itself")
     if metric.maximum is not None:
         width = metric.maximum - metric.minimum
         faults += [
@@ -359,6 +373,15 @@ def _faults_of_remedies(policy: Policy) -> list[str]:
     if len(set(names)) != len(names):
         faults.append("guardrails.slices names one twice")
     return faults
+
+
+_OF_THE_JOB = {"extends", "name", "metric", "target", "margin", "minimum_uplift", "minimum_gain_of_full"}
+"""What a shipped policy cannot know."""
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((POLICY_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return content
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

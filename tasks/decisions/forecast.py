@@ -42,8 +42,6 @@ class Forecast:
 
     rung: Rung
     peak_memory_bytes: int
-    processor_hours: float | None
-    """``None`` while no step of any rung has been timed."""
 
 
 def forecast_memory(
@@ -61,7 +59,7 @@ def forecast_memory(
     # Logits, their softmax and their gradient.
     answers = 3 * rows * tokens * shape.vocabulary * _BYTES
     total = _BASELINE_BYTES + trained * _TRAINED_BYTES + frozen * per_frozen + activations + answers
-    return Forecast(rung=rung, peak_memory_bytes=int(total), processor_hours=None)
+    return Forecast(rung=rung, peak_memory_bytes=int(total))
 
 
 def adapter_parameters(shape: ModelShape, rank: int) -> int:

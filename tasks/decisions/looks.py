@@ -1,9 +1,10 @@
 """How often the same rows were asked the same question, over runs."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from data_contracts.records.looks import SKETCH_SIZE, Look, RowSketch
-from data_contracts.records.snapshot import Split
+from data_contracts.records.policy import Policy
 
 SAME_ROWS = 0.5
 """Two sets of gate rows that share at least half of the smaller one are asked together."""
@@ -30,19 +31,33 @@ def overlap(first: RowSketch, second: RowSketch) -> float:
     return min(1.0, shared / min(first.rows, second.rows))
 
 
-def earlier_looks(looks: Sequence[Look], rows: RowSketch, *, hypothesis: str, inputs: str) -> int:
-    """Looks by other work at (mostly) these rows for this hypothesis.
+@dataclass(frozen=True)
+class LooksTaken:
+    """What other work has already asked of the same rows."""
+
+    count: int
+    alpha: float
+    """Probability of error that it was given, in all."""
+
+
+def looks_of_others(looks: Sequence[Look], rows: RowSketch, *, hypothesis: str, inputs: str) -> LooksTaken:
+    """The looks by other work at (mostly) these rows for this hypothesis.
 
     The same work again is no new look: its artifacts are the same, and so is what it learns. A row
-    appended to the gate set, a renamed file or another split share do not begin a new count.
+    appended to the set, a renamed file or another split share do not begin a new count.
     """
-    return len(
-        {
-            look.inputs
-            for look in looks
-            if look.split is Split.GATE
-            and look.hypothesis == hypothesis
-            and look.inputs != inputs
-            and overlap(look.sketch, rows) >= SAME_ROWS
-        }
-    )
+    alphas = {
+        look.inputs: look.alpha_of_run
+        for look in looks
+        if look.hypothesis == hypothesis and look.inputs != inputs and overlap(look.sketch, rows) >= SAME_ROWS
+    }
+    return LooksTaken(count=len(alphas), alpha=sum(alphas.values()))
+
+
+def looks_are_left(spent: float, own: float, policy: Policy) -> bool:
+    """Whether a run may spend ``own`` after others have spent ``spent``: together at most alpha.
+
+    What counts is the alpha that was given away, not how many runs there were: a policy that is changed in
+    between does not begin anew.
+    """
+    return spent + own <= policy.alpha * (1.0 + 1e-9)

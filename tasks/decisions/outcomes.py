@@ -11,7 +11,7 @@ _SENTENCES = {
         "The gate rows cannot decide this: the power gate says why and what would. Nothing was trained."
     ),
     Outcome.BASE_SUFFICES: "The base is at the target already: use it as it is. Nothing was trained.",
-    Outcome.INFEASIBLE: "No pilot fits this machine or budget; the fit gate says what would.",
+    Outcome.INFEASIBLE: "No pilot fits this machine; the fit gate says what would.",
     Outcome.PILOT_INVALID: (
         "The pilot was not a fair test and the remedies are spent: the fairness gate says what is missing. "
         "Nothing about LoRA is proved, so full fine-tuning is not considered."
@@ -56,6 +56,6 @@ def _inconclusive(looks: Sequence[Decision]) -> str:
     if level.verdict is Verdict.FAIL:
         return (
             "The pilot came out short, but not over as many seeds and as fairly as escalation asks, and no "
-            "second look is left: set aside reserve rows (splits.reserve) and run again."
+            "look is left to show it: new gate rows (splits.rotation), with a reserve, allow another run."
         )
     return "The gate rows are too few for this target and margin: add rows to them, or widen the margin."

@@ -77,10 +77,12 @@ def next_sweep_runs(
     rules = policy.fairness
     lengths = _lengths(len(rules.rate_multiples), rules.sweep_reduction, full_steps)
     if not sweep:
-        return tuple((_rounded(multiple * reference_rate), lengths[0]) for multiple in rules.rate_multiples)
+        return tuple(
+            (rounded_rate(multiple * reference_rate), lengths[0]) for multiple in rules.rate_multiples
+        )
     points = first_round(sweep)
     if not best_rate_is_bracketed(sweep) and _may_widen(points, policy):
-        return ((_rounded(_beyond(points, policy)), lengths[0]),)
+        return ((rounded_rate(_beyond(points, policy)), lengths[0]),)
     kept = list(points)
     for length in lengths[1:]:
         kept.sort(key=lambda point: (_loss(point), point.learning_rate))
@@ -149,18 +151,22 @@ def remedy_is_left(
             tried = any(trial.settings.method is PilotMethod.LORA for trial in trials)
             return unquantised_fits and not tried
         case Remedy.DOUBLE_RANK:
-            tried_ranks = {trial.settings.rank for trial in trials}
-            twice = fairest.settings.rank * 2
-            return twice <= limits.maximum_rank and twice not in tried_ranks
+            twice = doubled(fairest.settings)
+            return twice.rank <= limits.maximum_rank and twice not in [each.settings for each in trials]
 
 
 def rank_helped(trials: Sequence[PilotTrial], policy: Policy) -> bool | None:
-    """Whether the last doubling of the rank gained what the policy calls help; ``None`` without one."""
+    """Whether the last doubling of the rank gained what the policy calls help; ``None`` without one.
+
+    Compared with the pilot that differs in nothing but the rank.
+    """
     probes = [trial for trial in trials if trial.remedy is Remedy.DOUBLE_RANK]
     if not probes:
         return None
     probe = max(probes, key=lambda trial: trial.settings.rank)
-    halves = [trial for trial in trials if trial.settings.rank * 2 == probe.settings.rank]
+    halves = [trial for trial in trials if doubled(trial.settings) == probe.settings]
+    if not halves:
+        return None
     before = best_trial(halves, policy)
     sign = 1.0 if METRICS[policy.metric].higher_is_better else -1.0
     gain = sign * (probe.tune_score - before.tune_score)
@@ -193,6 +199,6 @@ def _loss(point: SweepPoint) -> float:
     return math.inf if point.tune_loss is None else point.tune_loss
 
 
-def _rounded(rate: float) -> float:
+def rounded_rate(rate: float) -> float:
     """Two significant digits more than anybody would choose a rate by, so that equal rates are equal."""
     return float(f"{rate:.3g}")

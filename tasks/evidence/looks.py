@@ -10,12 +10,13 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from data_contracts.errors import ArtifactDamagedError
-from data_contracts.records.looks import Look
+from data_contracts.records.looks import Look, Registration
+from tasks.evidence.files import write_atomically
 
 
 @dataclass(frozen=True)
 class LookBook:
-    """A file of looks, shared by all runs of one output folder."""
+    """A file of looks and the registrations beside it, shared by all runs of one output folder."""
 
     path: Path
 
@@ -25,6 +26,29 @@ class LookBook:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_suffix(".lock")):
             yield
+
+    def registration(self, inputs: str) -> Registration | None:
+        """What was registered for this work before; ``None`` if nothing was.
+
+        Raises:
+            ArtifactDamagedError: the file is no registration.
+        """
+        path = self._registration_path(inputs)
+        try:
+            return Registration.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a registration: {error}") from error
+
+    def register(self, inputs: str, registration: Registration) -> None:
+        """Keeps ``registration`` for as long as the book is kept."""
+        path = self._registration_path(inputs)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, registration.canonical_json())
+
+    def _registration_path(self, inputs: str) -> Path:
+        return self.path.parent / "registrations" / f"{inputs.removeprefix('sha256:')}.json"
 
     def read(self) -> tuple[Look, ...]:
         """All looks, oldest first.

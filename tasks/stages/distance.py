@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import DomainDistance
 from data_contracts.records.snapshot import Split
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
@@ -15,6 +16,7 @@ from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.distance import domain_distance
+from tasks.training.general_text import GENERAL_TEXT
 
 
 @task(name="domain distance", cache_policy=NO_CACHE)
@@ -28,6 +30,7 @@ def measure_distance(context: RunContext, findings: Findings) -> DomainDistance:
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": context.settings.model.max_tokens,
+            "general_text": digest_file(GENERAL_TEXT),
         },
         code=code_digest(
             "data_contracts", "tasks.training", "tasks.data", "tasks.stages.distance", "tasks.stages.rows"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from data_contracts.records.decision import Outcome
 from data_contracts.records.permit import Permit
+from tasks.decisions.gates.guardrails import harmed
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
 from tasks.stages.pilots import best_trainings, full_rate
@@ -27,7 +28,7 @@ def accepted_artifact(context: RunContext, findings: Findings, outcome: Outcome)
             offered = best_trainings(context, findings)[0]
         case Outcome.FULL_ACCEPTED:
             offered = findings.full[0]
-        case Outcome.FULL_UNJUSTIFIED if best_effort:
+        case Outcome.FULL_UNJUSTIFIED if best_effort and not harmed(findings.history.decisions[-1].rules):
             offered = findings.full[0]
         case _:
             return None

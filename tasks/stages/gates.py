@@ -64,6 +64,7 @@ def power_gate(context: RunContext, findings: Findings) -> None:
 def need_gate(context: RunContext, findings: Findings) -> None:
     assert findings.registration is not None
     policy = context.settings.policy
+    reserve_look(context, findings, Split.GATE)
     base = score_base(context, findings, Split.GATE)
     decision = decide_need(
         scored_rows(policy.metric, [base], name=_base_name(findings)),
@@ -140,17 +141,19 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
     assert findings.snapshot is not None
     quality, fairness = (findings.history.last(gate) for gate in (Gate.QUALITY, Gate.FAIRNESS))
     assert quality is not None and fairness is not None
-    best = best_trial(findings.trials, context.settings.policy)
+    policy = context.settings.policy
+    best = best_trial(findings.trials, policy)
     evidence = best_trainings(context, findings)[0].stored.record
     facts = EscalationFacts(
         train_rows=findings.snapshot.record.split(Split.TRAIN).rows,
         processor_hours_spent=findings.processor_seconds / 3600.0,
-        processor_hours_of_full=hours_of_full(evidence.cost.cpu_seconds, evidence.steps, best.full_steps),
+        processor_hours_of_full=policy.seeds.to_pass
+        * hours_of_full(evidence.cost.cpu_seconds, evidence.steps, best.full_steps),
+        peak_memory_bytes_of_full=_forecast(context, findings, Rung.FULL).peak_memory_bytes,
+        available_memory_bytes=context.memory_bytes,
         approval=read_approval(context.settings.output, subject_of(quality)),
     )
-    decision = decide_escalation(
-        quality, fairness, facts, policy=context.settings.policy, run_id=context.run_id
-    )
+    decision = decide_escalation(quality, fairness, facts, policy=policy, run_id=context.run_id)
     _record(context, findings, decision)
 
 
@@ -174,9 +177,11 @@ def justification_gate(context: RunContext, findings: Findings) -> None:
     policy = context.settings.policy
     split = findings.history.looks[-1].look
     assert split is not None
+    # Paired seed by seed: full has as many as anything that is accepted needs, the pilot perhaps more.
+    pilots = best_trainings(context, findings)[: len(findings.full)]
     decision = decide_justification(
         scored_rows(policy.metric, score_all(context, findings, findings.full, split)),
-        scored_rows(policy.metric, score_all(context, findings, best_trainings(context, findings), split)),
+        scored_rows(policy.metric, score_all(context, findings, pilots, split)),
         scored_rows(policy.metric, [score_base(context, findings, split)], name=_base_name(findings)),
         policy=policy,
         run_id=context.run_id,

@@ -1,5 +1,7 @@
 """The stages that measure what guardrails are judged on; only what the policy asks for is measured."""
 
+import os
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import InputError, Problem
-from data_contracts.records.base import FolderRecord
+from data_contracts.records.base import FolderRecord, digest_file
 from data_contracts.records.evidence import GeneralLosses, Rung, ServingCost
 from data_contracts.records.metrics import Task
 from data_contracts.records.policy import SliceRule
@@ -27,7 +29,7 @@ from tasks.stages.scoring import score_all
 from tasks.stages.training import ARTIFACT
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.answer_format import matches_format
-from tasks.training.general_text import general_losses, general_sentences, line_ids
+from tasks.training.general_text import GENERAL_TEXT, general_losses, general_sentences, line_ids
 from tasks.training.serving import measure_serving
 
 _CODE = (
@@ -145,7 +147,7 @@ def general_text_stage(
     identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
     key = StageKey(
         stage="general-text",
-        inputs={"base": base.identity(), "artifact": identity},
+        inputs={"base": base.identity(), "artifact": identity, "text": digest_file(GENERAL_TEXT)},
         code=code_digest(*_CODE),
         packages=package_versions(SCORING_PACKAGES),
     )
@@ -202,6 +204,9 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
             "artifact": FolderRecord.of(artifact).digest() if artifact else None,
             "snapshot": snapshot.record.digest(),
             "generation": context.settings.generation.model_dump(mode="json"),
+            "max_tokens": context.settings.model.max_tokens,
+            # A ratio of two machines would say nothing.
+            "machine": [platform.node(), os.cpu_count()],
         },
         code=code_digest(*_CODE),
         packages=package_versions(SCORING_PACKAGES),

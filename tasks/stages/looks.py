@@ -5,16 +5,19 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data_contracts.errors import LookRefusedError
 from data_contracts.records.base import digest_json
 from data_contracts.records.looks import Look, RegisteredLook, Registration
-from data_contracts.records.policy import Policy
+from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.data.slices import read_slice_columns
 from tasks.decisions.gates.rules import alpha_of_look
-from tasks.decisions.looks import earlier_looks, sketch_rows
+from tasks.decisions.looks import looks_are_left, looks_of_others, sketch_rows
+from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.looks import LookBook
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+from tasks.stages.training import CODE
 
 REGISTRATION = "registration.json"
 LOOK_BOOK = ".looks/looks.jsonl"
@@ -36,64 +39,78 @@ def register(context: RunContext, findings: Findings) -> Registration:
     sketch = sketch_rows(ids)
     reserve = has_reserve(findings)
     splits = (Split.GATE, Split.RESERVE) if reserve else (Split.GATE,)
+    inputs, hypothesis = inputs_of(context, findings), hypothesis_of(policy)
     book = look_book(context)
     with book.locked():
-        earlier = earlier_looks(
-            book.read(), sketch, hypothesis=hypothesis_of(policy), inputs=inputs_of(context, findings)
-        )
-    registration = Registration(
-        run_id=context.run_id,
-        policy=policy.digest(),
-        snapshot=snapshot.digest(),
-        base_model=findings.base.identity(),
-        metric=policy.metric,
-        target=policy.target,
-        margin=policy.margin,
-        minimum_uplift=policy.minimum_uplift,
-        minimum_gain_of_full=policy.minimum_gain_of_full,
-        guardrails=tuple(guardrails_of(policy)),
-        looks=tuple(
-            RegisteredLook(
-                split=split,
-                rows=snapshot.split(split).rows,
-                alpha=alpha_of_look(policy, second=split is Split.RESERVE, reserve=reserve),
+        registration = book.registration(inputs)
+        if registration is None:
+            others = looks_of_others(book.read(), sketch, hypothesis=hypothesis, inputs=inputs)
+            registration = Registration(
+                run_id=context.run_id,
+                policy=policy.digest(),
+                policy_name=policy.full_name,
+                snapshot=snapshot.digest(),
+                base_model=findings.base.identity(),
+                metric=policy.metric,
+                target=policy.target,
+                margin=policy.margin,
+                minimum_uplift=policy.minimum_uplift,
+                minimum_gain_of_full=policy.minimum_gain_of_full,
+                guardrails=tuple(guardrails_of(policy)),
+                looks=tuple(
+                    RegisteredLook(
+                        split=split,
+                        rows=snapshot.split(split).rows,
+                        alpha=alpha_of_look(policy, second=split is Split.RESERVE, reserve=reserve),
+                    )
+                    for split in splits
+                ),
+                hypothesis=hypothesis,
+                gate_rows=sketch,
+                earlier_looks=others.count,
+                alpha_spent=others.alpha,
+                registered_at=datetime.now(UTC),
             )
-            for split in splits
-        ),
-        hypothesis=hypothesis_of(policy),
-        gate_rows=sketch,
-        earlier_looks=earlier,
-        horizon=policy.looks.horizon,
-        registered_at=datetime.now(UTC),
-    )
+            book.register(inputs, registration)
     context.dossier.write_record(REGISTRATION, registration)
     return registration
 
 
 @task(name="look", task_run_name="look at {split.value}", cache_policy=NO_CACHE)
 def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
-    """Notes a look in the book before anything is scored; the same work again is no new look."""
+    """Notes a look in the book before anything is scored; the same work again is no new look.
+
+    Raises:
+        LookRefusedError: other runs have used the rows up since this one was registered.
+    """
     registration, snapshot = findings.registration, findings.snapshot
     assert registration is not None and snapshot is not None
-    record = snapshot.record
+    policy, record = context.settings.policy, snapshot.record
     ids = read_slice_columns(snapshot.folder, record.split(split), record.task).row_ids
-    inputs = inputs_of(context, findings)
+    sketch, inputs = sketch_rows(ids), inputs_of(context, findings)
+    own = sum(look.alpha for look in registration.looks)
     book = look_book(context)
     with book.locked():
-        known = any(
-            look.inputs == inputs and look.split is split and look.hypothesis == registration.hypothesis
-            for look in book.read()
-        )
-        if known:
+        looks = book.read()
+        asked = [look for look in looks if look.hypothesis == registration.hypothesis]
+        if any(look.inputs == inputs and look.split is split for look in asked):
             return
+        others = looks_of_others(looks, sketch, hypothesis=registration.hypothesis, inputs=inputs)
+        blocks = policy.looks.on_exhausted is OnBreach.BLOCK
+        if blocks and not looks_are_left(others.alpha, own, policy):
+            raise LookRefusedError(
+                f"The {split.value} rows were looked at {others.count} times, some of them since this run "
+                "was registered, and may not be again.\n"
+                "  to do: raise splits.rotation to draw new gate rows, and run again"
+            )
         book.append(
             Look(
                 run_id=context.run_id,
                 hypothesis=registration.hypothesis,
                 split=split,
-                sketch=sketch_rows(ids),
+                sketch=sketch,
                 inputs=inputs,
-                alpha=next(look.alpha for look in registration.looks if look.split is split),
+                alpha_of_run=own,
                 registration=registration.digest(),
                 taken_at=datetime.now(UTC),
             )
@@ -118,6 +135,8 @@ def inputs_of(context: RunContext, findings: Findings) -> str:
             "base": findings.base.identity(),
             "snapshot": findings.snapshot.record.digest(),
             "policy": settings.policy.digest(),
+            "code": code_digest(*CODE),
+            "packages": package_versions(TRAINING_PACKAGES),
             "settings": settings.model_dump(
                 mode="json", include={"model", "pilot", "full", "training", "generation", "seed"}
             ),

@@ -11,13 +11,20 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.records.decision import Gate
-from data_contracts.records.metrics import Task
+from data_contracts.records.metrics import METRICS, Task
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings, RunSettings
 from data_contracts.records.snapshot import Split
 from tasks.decisions.forecast import reference_rate
-from tasks.decisions.remedies import best_trial, fairest_trial, next_sweep_runs, remedied, sweep_winner
+from tasks.decisions.remedies import (
+    best_trial,
+    fairest_trial,
+    next_sweep_runs,
+    remedied,
+    rounded_rate,
+    sweep_winner,
+)
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
@@ -29,6 +36,9 @@ from tasks.stages.training import CODE, train_rung
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.fit import fit, planned_steps
 from tasks.training.rungs import PilotRung
+
+_WORST = 1e9
+"""Stands for a loss, or an error rate without an upper end, that was never taken."""
 
 
 def full_rate(settings: RunSettings, width: int) -> float:
@@ -72,7 +82,7 @@ def _settings_after(context: RunContext, findings: Findings, remedy: Remedy | No
     reference = full_rate(context.settings, findings.base.width)
     if remedy is None:
         asked = context.settings.pilot.model_copy(update={"method": findings.method})
-        return asked.model_copy(update={"learning_rate": asked.learning_rate or 10 * reference})
+        return asked.model_copy(update={"learning_rate": asked.learning_rate or rounded_rate(10 * reference)})
     fairest = fairest_trial(findings.trials, context.settings.policy)
     if remedy is not Remedy.SWEEP:
         return remedied(fairest.settings, remedy)
@@ -153,7 +163,14 @@ def _train_trial(
     assert findings.snapshot is not None and settings.learning_rate is not None
     number = len(findings.trials) + 1
     folder = f"pilot-{number}-{settings.method.value}-r{settings.rank}"
-    trained = _train_pilot(context, findings, settings, seed=context.settings.seed, folder=folder)
+    try:
+        trained = _train_pilot(context, findings, settings, seed=context.settings.seed, folder=folder)
+    except TrainingDivergedError:
+        if findings.sweep or Remedy.SWEEP not in context.settings.policy.remedies.allowed:
+            raise  # nothing is left that could mend it
+        findings.trials.append(_diverged_trial(context, findings, number, settings, remedy))
+        findings.pilots[number] = []
+        return
     scored = score_artifact(context, findings, trained.rung, trained.stored.folder, folder, Split.TUNE)
     evidence = trained.stored.record
     rows = findings.snapshot.record.split(Split.TRAIN).rows
@@ -179,6 +196,33 @@ def _train_trial(
         )
     )
     findings.pilots[number] = [trained]
+
+
+def _diverged_trial(
+    context: RunContext, findings: Findings, number: int, settings: PilotSettings, remedy: Remedy | None
+) -> PilotTrial:
+    """A pilot with nothing to score: the sweep looks for a rate that it can be trained at."""
+    assert findings.snapshot is not None and settings.learning_rate is not None
+    metric = METRICS[context.settings.policy.metric]
+    worst = metric.minimum if metric.higher_is_better else (metric.maximum or _WORST)
+    steps = planned_steps(findings.snapshot.record.split(Split.TRAIN).rows, context.settings.training)
+    return PilotTrial(
+        number=number,
+        settings=settings,
+        remedy=remedy,
+        learning_rate=settings.learning_rate,
+        steps=steps,
+        full_steps=steps,
+        tune_score=worst,
+        tune_loss=_WORST,
+        lowest_train_loss=0.0,
+        supervised_tokens=0,
+        truncated_share=0.0,
+        adapter_parameters=0,
+        information_bits=0.0,
+        evidence=(),
+        diverged=True,
+    )
 
 
 def _bits_per_token(findings: Findings, untrained_loss: float) -> float:

@@ -34,7 +34,9 @@ def test_the_three_policies_differ_where_it_matters() -> None:
 
 def test_what_settings_say_is_laid_over_what_they_extend() -> None:
     policy = Policy(extends="strict", seeds={"to_pass": 4}, **JOB)
-    assert (policy.seeds.to_pass, policy.seeds.to_escalate, policy.alpha) == (4, 5, 0.025)
+    assert (policy.seeds.to_pass, policy.seeds.to_escalate, policy.alpha) == (4, 7, 0.025)
+    assert policy.full_name == "strict, changed: seeds"
+    assert Policy(extends="strict", **JOB).full_name == "strict"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_policy_file_of_ones_own_lies_between_the_shipped_one_and_the_settings
     (tmp_path / "ours.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     policy = load_settings(settings(tmp_path, extends="ours.yaml", looks={"horizon": 5})).policy
     assert (policy.name, policy.extends, policy.alpha, policy.looks.horizon) == ("ours", "strict", 0.01, 5)
-    assert (policy.seeds.to_pass, policy.seeds.to_escalate) == (4, 5)
+    assert (policy.seeds.to_pass, policy.seeds.to_escalate) == (4, 7)
 
 
 def test_a_policy_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:

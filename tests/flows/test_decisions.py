@@ -67,8 +67,8 @@ def test_a_short_pilot_gets_its_remedies_and_seeds_before_it_is_judged(
     # Whether a remedy helped or the sweep ended at an edge, the run ended in an outcome of the ladder.
     if report["outcome"] == "escalation_denied":
         seeds = last(report, "quality")["rules"][0]["interval"]["seeds"]
-        assert seeds == 3
-        assert len([name for name in folders if "-seed-" in name]) == 2
+        assert seeds == 5
+        assert len([name for name in folders if "-seed-" in name]) == 4
         denied = last(report, "escalation")
         assert rule(denied, "a fair pilot, remedies spent")["verdict"] == "pass"
         assert rule(denied, "data enough for full")["verdict"] == "fail"

@@ -24,7 +24,11 @@ class EscalationFacts:
     processor_hours_spent: float
     """By the run so far."""
     processor_hours_of_full: float
+    """Forecast, of all its seeds."""
+    peak_memory_bytes_of_full: int
     """Forecast."""
+    available_memory_bytes: int
+    """Of this machine."""
     approval: Approval | None
 
 
@@ -49,6 +53,7 @@ def decide_escalation(
         _fair_rule(fairness),
         _data_rule(facts, policy),
         _budget_rule(facts, policy),
+        _memory_rule(facts),
     )
     rules = (*facts_rules, _approval_rule(facts.approval, quality, policy))
     # A person is asked only about what everything else allows.
@@ -145,6 +150,7 @@ def _shortfall_rule(quality: Decision, policy: Policy) -> RuleResult:
 
 def _fair_rule(fairness: Decision) -> RuleResult:
     by_clearing = passed_by_clearing(fairness)
+    # Faults that the policy only warns of stand in the fairness decision's sentence, which is repeated here.
     passed = fairness.verdict is Verdict.PASS and fairness.remedy is None and not by_clearing
     return plain_rule(
         FAIR,
@@ -180,6 +186,20 @@ def _budget_rule(facts: EscalationFacts, policy: Policy) -> RuleResult:
         ),
         threshold="no limit" if limit is None else f"at most {limit:g} in all",
         sentence=f"With full fine-tuning the run is expected to take {total:.3g} processor hours.",
+    )
+
+
+def _memory_rule(facts: EscalationFacts) -> RuleResult:
+    needed, there = (
+        f"{count / 2**30:.1f} GiB"
+        for count in (facts.peak_memory_bytes_of_full, facts.available_memory_bytes)
+    )
+    return plain_rule(
+        "full fits the memory",
+        passed=facts.peak_memory_bytes_of_full <= facts.available_memory_bytes,
+        observed=f"{needed} forecast",
+        threshold=f"at most {there}",
+        sentence=f"Full fine-tuning needs about {needed}; this machine has {there}.",
     )
 
 

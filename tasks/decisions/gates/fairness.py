@@ -62,11 +62,14 @@ def decide_fairness(
         if by_clearing
         else list(_rules(fairest, trials, sweep, unquantised_fits, policy))
     )
+    broken = [each for each in tested if each.rule.verdict is Verdict.FAIL]
+    # Where something is broken that no remedy mends, mending the rest would be spent for nothing.
+    hopeless = any(each.remedy is None and each.rule.decides for each in broken)
     remedy = next(
         (
             each.remedy
-            for each in tested
-            if each.rule.verdict is Verdict.FAIL
+            for each in broken
+            if not hopeless
             and each.remedy is not None
             and remedy_is_left(each.remedy, trials, sweep, unquantised_fits=unquantised_fits, policy=policy)
         ),
@@ -78,12 +81,19 @@ def decide_fairness(
         gate=Gate.FAIRNESS,
         verdict=verdict,
         rules=rules,
-        sentence=_sentence(best if by_clearing else fairest, rules, verdict, remedy),
+        sentence=_sentence(best if by_clearing else fairest, rules, verdict, remedy)
+        + _looked_at(best, fairest, by_clearing=by_clearing, verdict=verdict),
         run_id=run_id,
         policy=policy.digest(),
         evidence=tuple(digest for trial in trials for digest in trial.evidence),
         remedy=remedy,
     )
+
+
+def _looked_at(best: PilotTrial, fairest: PilotTrial, *, by_clearing: bool, verdict: Verdict) -> str:
+    if by_clearing or verdict is not Verdict.PASS or best.number == fairest.number:
+        return ""
+    return f" Pilot {best.number} does better on tune all the same, and is the one looked at."
 
 
 def passed_by_clearing(decision: Decision) -> bool:
@@ -135,14 +145,9 @@ def _rules(
         ),
         Remedy.UNQUANTISE,
     )
-    yield from (
-        _Tested(rule)
-        for rule in (
-            _steps_rule(best),
-            _signal_rule(best),
-            _truncation_rule(best, policy),
-        )
-    )
+    yield _Tested(_steps_rule(best))
+    yield _Tested(_signal_rule(best), Remedy.SWEEP if best.diverged else None)
+    yield _Tested(_truncation_rule(best, policy))
     yield _Tested(_capacity_rule(best, trials, policy), Remedy.DOUBLE_RANK)
 
 
@@ -177,10 +182,14 @@ def _steps_rule(best: PilotTrial) -> RuleResult:
 def _signal_rule(best: PilotTrial) -> RuleResult:
     return plain_rule(
         "there was something to learn",
-        passed=best.supervised_tokens > 0 and best.lowest_train_loss > 0.0,
-        observed=f"{best.supervised_tokens:,} supervised tokens, lowest loss {best.lowest_train_loss:.4g}",
+        passed=not best.diverged and best.supervised_tokens > 0 and best.lowest_train_loss > 0.0,
+        observed=(
+            f"training diverged at {best.learning_rate:g}"
+            if best.diverged
+            else f"{best.supervised_tokens:,} supervised tokens, lowest loss {best.lowest_train_loss:.4g}"
+        ),
         threshold="supervised tokens, and a loss above zero",
-        sentence="A loss of zero, or no token to take it on, means that training taught nothing.",
+        sentence="A loss of zero, none at all, or no token to take it on: training taught nothing.",
     )
 
 

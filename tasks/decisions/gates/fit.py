@@ -1,11 +1,11 @@
-"""The fit gate: can a pilot be trained on this machine, in this time, for this budget?"""
+"""The fit gate: can a pilot be trained on this machine? Time is priced once a pilot has been timed."""
 
 from collections.abc import Sequence
 
 from data_contracts.records.decision import Decision, Gate, RuleResult
 from data_contracts.records.policy import Policy
 from tasks.decisions.forecast import Forecast, first_that_fits
-from tasks.decisions.gates.rules import all_of, plain_rule
+from tasks.decisions.gates.rules import plain_rule
 
 
 def decide_fit(
@@ -16,23 +16,18 @@ def decide_fit(
     policy: Policy,
     run_id: str,
 ) -> Decision:
-    """Passes when a pilot fits the machine's memory and the policy's processor time.
+    """Passes when a pilot fits the machine's memory.
 
     Args:
         forecasts: of the pilots that may be trained, the one that was asked for first.
         evidence: digest of what the forecasts were made from.
     """
-    chosen = first_that_fits(forecasts, available_memory_bytes)
-    rules = [_memory_rule(forecasts, chosen, available_memory_bytes)]
-    limit = policy.escalation.maximum_processor_hours
-    hours = (chosen or forecasts[0]).processor_hours
-    if limit is not None and hours is not None:
-        rules.append(_time_rule(hours, limit))
+    rule = _memory_rule(forecasts, first_that_fits(forecasts, available_memory_bytes), available_memory_bytes)
     return Decision(
         gate=Gate.FIT,
-        verdict=all_of(rules),
-        rules=tuple(rules),
-        sentence=" ".join(rule.sentence for rule in rules),
+        verdict=rule.verdict,
+        rules=(rule,),
+        sentence=rule.sentence,
         run_id=run_id,
         policy=policy.digest(),
         evidence=(evidence,),
@@ -57,16 +52,6 @@ def _memory_rule(forecasts: Sequence[Forecast], chosen: Forecast | None, availab
         observed=f"forecast: {each}",
         threshold=f"at most {_gib(available)}",
         sentence=sentence,
-    )
-
-
-def _time_rule(hours: float, limit: float) -> RuleResult:
-    return plain_rule(
-        "processor time",
-        passed=hours <= limit,
-        observed=f"{hours:.3g} processor hours forecast",
-        threshold=f"at most {limit:g}",
-        sentence=f"The pilot is expected to take {hours:.3g} of the {limit:g} processor hours allowed.",
     )
 
 

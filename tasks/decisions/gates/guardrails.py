@@ -5,7 +5,7 @@ run as unsafe, only when harm is shown. Any one failing has that consequence, so
 correction over all of them; all must pass, so passing needs none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data_contracts.records.decision import Interval, RuleResult, Verdict
@@ -103,13 +103,21 @@ def guardrail_rules(
         rules.append(_NOTHING_TO_FORGET)
     if rails.answer_format is not None:
         judged.append(_format_rail(rails.answer_format, evidence))
-    harm = holm({rail.name: p_value_below(rail.floor, rail.interval) for rail in judged}, alpha)
-    rules += [_rule(rail, alpha, harmed=rail.name in harm.rejected) for rail in judged]
+    harmed_names = _harmed(judged, OnBreach.BLOCK, alpha) | _harmed(judged, OnBreach.WARN, alpha)
+    rules += [_rule(rail, alpha, harmed=rail.name in harmed_names) for rail in judged]
     if rails.serving is not None:
         if evidence.serving is None:
             raise ValueError("the policy limits the cost of serving, which was not measured")
         rules += _serving_rules(rails.serving, evidence.serving)
     return tuple(rules)
+
+
+def _harmed(rails: Sequence[_Rail], on_breach: OnBreach, alpha: float) -> frozenset[str]:
+    """Among the rails with one consequence: those that only warn make no harm harder to show."""
+    family = {
+        rail.name: p_value_below(rail.floor, rail.interval) for rail in rails if rail.on_breach is on_breach
+    }
+    return holm(family, alpha).rejected
 
 
 def harmed(rules: tuple[RuleResult, ...]) -> bool:

@@ -35,7 +35,7 @@ def decide_justification(
     kept = (
         "Full fine-tuning reaches what the pilot missed, and is kept."
         if verdict is Verdict.PASS
-        else "Full fine-tuning did not earn its place; nothing is offered for promotion."
+        else "Full fine-tuning did not earn its place."
     )
     return Decision(
         gate=Gate.JUSTIFICATION,

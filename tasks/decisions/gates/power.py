@@ -1,22 +1,27 @@
 """The power gate: can the gate rows decide what they will be asked, before anything is trained?"""
 
+from dataclasses import dataclass
+
 from data_contracts.records.decision import Decision, Gate, RuleResult
 from data_contracts.records.looks import RegisteredLook, Registration
 from data_contracts.records.metrics import METRICS
 from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.rules import all_of, plain_rule
+from tasks.decisions.looks import looks_are_left
+from tasks.decisions.statistics.chances import ONE_SEED, SeedNoise
 from tasks.decisions.statistics.power import (
+    MOST_ROWS,
     MeanLevel,
     PairedProportions,
     ProportionLevel,
     minimum_detectable_effect,
-    power_of,
     rows_needed,
 )
 
 LOOKS_LEFT = "looks left at the gate rows"
 RESOLVES = "resolves the margin"
+RESOLVES_SHORTFALL = "resolves a shortfall"
 RESOLVES_PAIRED = "resolves paired differences"
 
 
@@ -31,6 +36,7 @@ def decide_power(registration: Registration, *, policy: Policy, run_id: str) -> 
     rules = (
         _looks_rule(registration, policy),
         _level_rule(gate, policy),
+        *_shortfall_rules(gate, policy),
         *(() if not METRICS[policy.metric].binary else (_paired_rule(gate, policy),)),
     )
     verdict = all_of(rules)
@@ -48,17 +54,19 @@ def decide_power(registration: Registration, *, policy: Policy, run_id: str) -> 
 
 
 def _looks_rule(registration: Registration, policy: Policy) -> RuleResult:
-    taken, horizon = registration.earlier_looks, policy.looks.horizon
-    passed = taken < horizon
+    taken, spent = registration.earlier_looks, registration.alpha_spent
+    own = sum(look.alpha for look in registration.looks)
+    passed = looks_are_left(spent, own, policy)
     return plain_rule(
         LOOKS_LEFT,
         passed=passed,
-        observed=f"{taken} earlier looks at these rows",
-        threshold=f"fewer than {horizon}, over which alpha {policy.alpha:g} is spread",
+        observed=f"{taken} earlier looks at these rows, which spent {spent:.3g}",
+        threshold=f"with {own:.3g} for this run at most alpha {policy.alpha:g}",
         sentence=(
-            f"This would be look {taken + 1} of {horizon} at these rows."
+            f"Earlier runs have looked at these rows {taken} times; this run may."
             if passed
-            else f"These rows were looked at {taken} times; raise splits.rotation to draw new gate rows."
+            else f"These rows were looked at {taken} times and may not be again; raise splits.rotation to "
+            "draw new gate rows (or mark others, in data with splits of its own)."
         ),
         on_breach=policy.looks.on_exhausted,
     )
@@ -78,21 +86,81 @@ def _level_rule(look: RegisteredLook, policy: Policy) -> RuleResult:
             on_breach=policy.power.on_breach,
         )
     wanted = policy.power.power
-    reached = power_of(sized, look.rows, policy.margin, alpha=look.alpha)
-    needed = rows_needed(sized, policy.margin, alpha=look.alpha, power=wanted)
+    noise = _noise(look, policy, policy.seeds.to_pass)
+    reached = sized.chance_to_pass(look.rows, policy.margin, look.alpha, noise)
+    needed = _rows_needed(sized, look, policy)
     passed = reached >= wanted
     remedy = "" if passed else ": add rows, widen policy.margin, or plan fewer looks (policy.looks.horizon)"
     return plain_rule(
         RESOLVES,
         passed=passed,
         observed=f"{look.rows:,} rows: power {reached:.0%}",
-        threshold=f"power {wanted:.0%}, from {needed:,} rows on",
+        threshold=f"power {wanted:.0%}, from {needed} rows on",
         sentence=(
-            f"A pilot at the target is accepted, and one two margins below it shown short, in {reached:.0%} "
-            f"of the runs with {look.rows:,} gate rows; {wanted:.0%} takes {needed:,}{remedy}."
+            f"A pilot truly at the target is accepted in {reached:.0%} of the runs with {look.rows:,} gate "
+            f"rows; {wanted:.0%} takes {needed}{remedy}."
         ),
         on_breach=policy.power.on_breach,
     )
+
+
+def _shortfall_rules(look: RegisteredLook, policy: Policy) -> tuple[RuleResult, ...]:
+    """How likely a shortfall is to be shown. It decides nothing: where it is not, nor is full fine-tuning."""
+    sized = _sized_level(policy)
+    if sized is None or policy.margin == 0.0:
+        return ()
+    noise = _noise(look, policy, policy.seeds.to_escalate)
+    reached = sized.chance_to_be_short(look.rows, policy.margin, look.alpha, noise)
+    rule = plain_rule(
+        RESOLVES_SHORTFALL,
+        passed=True,
+        observed=f"power {reached:.0%} over {noise.seeds} seeds",
+        threshold="none",
+        sentence=(
+            f"A pilot two margins below the target is shown short in {reached:.0%} of the runs, over "
+            f"{noise.seeds} seeds whose means spread by {noise.deviation:.3g}."
+        ),
+    )
+    return (rule.model_copy(update={"decides": False}),)
+
+
+def _noise(look: RegisteredLook, policy: Policy, seeds: int) -> SeedNoise:
+    """The spread of seed means: of the method itself, and of which rows each seed gets right.
+
+    Two seeds that disagree on a share d of the rows have means that each stand off by sqrt(d / 2 / rows) from
+    what they share.
+    """
+    if seeds == 1:
+        return ONE_SEED
+    luck = policy.power.discordance / 2.0 / max(1, look.rows) if METRICS[policy.metric].binary else 0.0
+    return SeedNoise(seeds=seeds, deviation=(policy.power.seed_spread**2 + luck) ** 0.5)
+
+
+@dataclass(frozen=True)
+class _PassingOnly:
+    """A rule of which only the chance to pass counts."""
+
+    rule: ProportionLevel | MeanLevel
+
+    @property
+    def widest_margin(self) -> float:
+        return self.rule.widest_margin
+
+    def chance_to_pass(self, rows: int, margin: float, alpha: float, noise: SeedNoise) -> float:
+        return self.rule.chance_to_pass(rows, margin, alpha, noise)
+
+    def chance_to_be_short(self, rows: int, margin: float, alpha: float, noise: SeedNoise) -> float:
+        return 1.0
+
+
+def _rows_needed(sized: ProportionLevel | MeanLevel, look: RegisteredLook, policy: Policy) -> str:
+    noise = _noise(look, policy, policy.seeds.to_pass)
+    rule = _PassingOnly(sized)
+    try:
+        rows = rows_needed(rule, policy.margin, alpha=look.alpha, power=policy.power.power, noise=noise)
+    except ValueError:
+        return f"more than {MOST_ROWS:,}"
+    return f"{rows:,}"
 
 
 def _paired_rule(look: RegisteredLook, policy: Policy) -> RuleResult:

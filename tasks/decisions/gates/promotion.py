@@ -2,7 +2,7 @@
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.metrics import METRICS
-from data_contracts.records.policy import Policy
+from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.guardrails import GUARDRAIL
 from tasks.decisions.gates.rules import (
@@ -47,10 +47,11 @@ def decide_promotion(
         for name, rival in rivals:
             title = f"{GUARDRAIL}{rule.name}, {name}"
             if len(rows) < rule.minimum_rows:
-                rules.append(_too_few(title, len(rows), rule.minimum_rows))
+                judged = _too_few(title, len(rows), rule.minimum_rows)
             else:
                 mine, theirs = challenger.only(rows), rival.only(rows)
-                rules.append(_against(title, mine, theirs, policy, alpha, rule.margin))
+                judged = _against(title, mine, theirs, policy, alpha, rule.margin)
+            rules.append(judged.model_copy(update={"decides": rule.on_breach is OnBreach.BLOCK}))
     verdict = all_of(rules)
     return Decision(
         gate=Gate.PROMOTION,

@@ -118,6 +118,21 @@ def test_what_no_remedy_mends_makes_the_pilot_invalid(fault: dict[str, Any]) -> 
     assert decision.verdict is Verdict.FAIL and decision.remedy is None
 
 
+def test_a_pilot_that_diverged_gets_a_sweep() -> None:
+    diverged = trial(diverged=True, tune_score=0.0, supervised_tokens=0, lowest_train_loss=0.0, evidence=())
+    assert judge([diverged], []).remedy is Remedy.SWEEP
+    learnt = trial(2, remedy="sweep", settings={"learning_rate": 3e-4}, tune_score=0.3)
+    assert judge([diverged, learnt], SWEPT).remedy is Remedy.DOUBLE_RANK
+    alone = judge([diverged], SWEPT)
+    assert alone.verdict is Verdict.FAIL
+
+
+def test_nothing_is_spent_where_something_is_beyond_remedy() -> None:
+    cut = trial(truncated_share=0.5)
+    decision = judge([cut], [])
+    assert decision.remedy is None and decision.verdict is Verdict.FAIL
+
+
 def test_limits_end_the_remedies() -> None:
     policy = limited(maximum_pilots=2)
     used_up = [trial(1), trial(2, settings={"learning_rate": 3e-3}, remedy="sweep")]

@@ -1,5 +1,6 @@
 """Each gate passes, fails and doubts for the reason it names, and only a shown shortfall escalates."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,12 @@ from tests.tasks.decisions.conftest import (
 )
 
 ENOUGH = EscalationFacts(
-    train_rows=10_000, processor_hours_spent=1.0, processor_hours_of_full=1.0, approval=None
+    train_rows=10_000,
+    processor_hours_spent=1.0,
+    processor_hours_of_full=1.0,
+    peak_memory_bytes_of_full=1,
+    available_memory_bytes=2,
+    approval=None,
 )
 
 
@@ -90,7 +96,7 @@ def test_quality_also_asks_for_uplift_over_the_baseline() -> None:
 
 
 def test_seeds_that_spread_make_a_verdict_harder() -> None:
-    steady = quality_of(right(0.93, seeds=3), right(0.5))
+    steady = quality_of(right(0.93, seeds=5), right(0.5))
     lines = np.stack([right(share).scores[0] for share in (0.90, 0.93, 0.96)])
     spread = quality_of(ScoredRows("the pilot", right(0.9).row_ids, lines, (DIGEST,) * 3), right(0.5))
     assert verdicts(steady)[LEVEL] is Verdict.PASS
@@ -100,7 +106,7 @@ def test_seeds_that_spread_make_a_verdict_harder() -> None:
 
 def test_one_seed_says_that_its_spread_is_unmeasured() -> None:
     assert "unmeasured" in quality_of(right(0.95), right(0.5)).sentence
-    assert "unmeasured" not in quality_of(right(0.95, seeds=3), right(0.5)).sentence
+    assert "unmeasured" not in quality_of(right(0.95, seeds=5), right(0.5)).sentence
 
 
 def test_quality_never_pairs_different_rows() -> None:
@@ -136,7 +142,7 @@ def test_need_fails_only_where_the_base_is_shown_to_suffice(share: float, verdic
 
 
 def test_fit_takes_the_first_method_that_fits_and_says_what_would() -> None:
-    lora, qlora = Forecast(Rung.LORA, 8 << 30, None), Forecast(Rung.QLORA, 3 << 30, None)
+    lora, qlora = Forecast(Rung.LORA, 8 << 30), Forecast(Rung.QLORA, 3 << 30)
 
     def decide(available: int) -> Decision:
         return decide_fit(
@@ -149,7 +155,7 @@ def test_fit_takes_the_first_method_that_fits_and_says_what_would() -> None:
     assert refused.verdict is Verdict.FAIL and "micro_batch_size" in refused.sentence
 
 
-@pytest.mark.parametrize("pilot", [right(0.95, seeds=3), right(0.88, seeds=3), right(0.90, 30, seeds=3)])
+@pytest.mark.parametrize("pilot", [right(0.95, seeds=5), right(0.88, seeds=5), right(0.90, 30, seeds=5)])
 def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
     quality = quality_of(pilot, right(0.95, len(pilot.row_ids)))
     assert quality.verdict is not Verdict.PASS
@@ -160,7 +166,7 @@ def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
 
 
 def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
-    quality = quality_of(right(0.8, seeds=3), right(0.5))
+    quality = quality_of(right(0.8, seeds=5), right(0.5))
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.PASS, escalation
     assert escalation.evidence[0] == quality.digest()
@@ -171,11 +177,11 @@ def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
 def test_two_seeds_do_not_escalate() -> None:
     escalation = escalation_of(quality_of(right(0.8, seeds=2), right(0.5)))
     assert verdicts(escalation)[SHORTFALL] is Verdict.FAIL
-    assert "3 are needed" in escalation.rules[0].sentence
+    assert "5 are needed" in escalation.rules[0].sentence
 
 
 def test_an_unfair_pilot_does_not_escalate() -> None:
-    short = quality_of(right(0.8, seeds=3), right(0.5))
+    short = quality_of(right(0.8, seeds=5), right(0.5))
     unfair = decide_fairness(
         [trial()], [], unquantised_fits=True, must_be_fair=False, policy=ACCURACY, run_id=RUN
     )
@@ -189,17 +195,17 @@ def test_an_unfair_pilot_does_not_escalate() -> None:
 
 
 def test_too_little_data_or_too_small_a_budget_denies() -> None:
-    quality = quality_of(right(0.8, seeds=3), right(0.5))
-    few = EscalationFacts(499, 1.0, 1.0, None)
-    assert escalation_of(quality, few).verdict is Verdict.FAIL
+    quality = quality_of(right(0.8, seeds=5), right(0.5))
+    assert escalation_of(quality, replace(ENOUGH, train_rows=499)).verdict is Verdict.FAIL
+    assert escalation_of(quality, replace(ENOUGH, peak_memory_bytes_of_full=3)).verdict is Verdict.FAIL
     tight = Policy(**{**ACCURACY.model_dump(), "escalation": {"maximum_processor_hours": 1.5}})
-    quality = quality_of(right(0.8, seeds=3), right(0.5), tight)
+    quality = quality_of(right(0.8, seeds=5), right(0.5), tight)
     assert escalation_of(quality, ENOUGH, tight).verdict is Verdict.FAIL
 
 
 def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_counts() -> None:
     policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": "recorded"}})
-    quality = quality_of(right(0.8, seeds=3), right(0.5), policy)
+    quality = quality_of(right(0.8, seeds=5), right(0.5), policy)
 
     def decide(approved: bool | None, subject: str) -> Decision:
         answer = (
@@ -207,7 +213,7 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
             if approved is None
             else Approval(approved=approved, name="Ada", reason="because", subject=subject)
         )
-        return escalation_of(quality, EscalationFacts(10_000, 1.0, 1.0, answer), policy)
+        return escalation_of(quality, replace(ENOUGH, approval=answer), policy)
 
     asked = subject_of(quality)
     assert decide(None, asked).verdict is Verdict.INCONCLUSIVE
@@ -221,7 +227,7 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
 
 def test_nobody_is_asked_about_what_is_not_allowed_anyway() -> None:
     policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": "recorded"}})
-    quality = quality_of(right(0.88, seeds=3), right(0.5), policy)
+    quality = quality_of(right(0.88, seeds=5), right(0.5), policy)
     assert escalation_of(quality, ENOUGH, policy).verdict is Verdict.FAIL
 
 
@@ -236,7 +242,7 @@ def test_no_other_gate_issues_permits() -> None:
     "change", [{"run_id": "run-0"}, {"policy": "sha256:" + "1" * 64}, {"gate": Gate.CONTRACT}]
 )
 def test_escalation_is_decided_on_this_runs_decisions_only(change: dict[str, object]) -> None:
-    quality, fairness = quality_of(right(0.8, seeds=3), right(0.5)), fairness_of()
+    quality, fairness = quality_of(right(0.8, seeds=5), right(0.5)), fairness_of()
     for pair in (
         (quality.model_copy(update=change), fairness),
         (quality, fairness.model_copy(update=change)),
@@ -251,7 +257,7 @@ def test_full_must_beat_the_pilot_by_the_registered_gain() -> None:
     def justify(pilot: float) -> Decision:
         return decide_justification(
             right(0.97),
-            right(pilot, seeds=3),
+            right(pilot, seeds=5),
             right(0.5),
             policy=policy,
             run_id=RUN,
@@ -298,8 +304,8 @@ def test_a_warning_guardrail_decides_nothing() -> None:
 @pytest.mark.parametrize(("rise", "verdict"), [(0.0, "pass"), (0.25, "inconclusive"), (0.6, "fail")])
 def test_forgetting_is_judged_on_the_loss_of_a_general_text(rise: float, verdict: str) -> None:
     policy = guarded(forgetting={"margin": 0.25})
-    evidence = GuardrailEvidence(base_losses=errors(3.0), trained_losses=errors(3.0 + rise, seeds=3))
-    decision = quality_of(right(0.95, seeds=3), right(0.5), policy, guardrails=evidence)
+    evidence = GuardrailEvidence(base_losses=errors(3.0), trained_losses=errors(3.0 + rise, seeds=5))
+    decision = quality_of(right(0.95, seeds=5), right(0.5), policy, guardrails=evidence)
     assert verdicts(decision)["guardrail: forgetting"].value == verdict
 
 

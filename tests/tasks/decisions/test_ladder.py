@@ -130,7 +130,7 @@ def escalations(shown: Decision, fair: Decision, policy: str) -> tuple[Decision,
     ]
     said = [
         decide_escalation(
-            shown, fair, EscalationFacts(rows, 1.0, 1.0, answer), policy=POLICIES[policy], run_id=RUN
+            shown, fair, EscalationFacts(rows, 1.0, 1.0, 1, 2, answer), policy=POLICIES[policy], run_id=RUN
         )
         for rows in (10, 10_000)
         for answer in answers

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from data_contracts.records.looks import Look
 from data_contracts.records.snapshot import Split
-from tasks.decisions.looks import earlier_looks, overlap, sketch_rows
-from tests.tasks.decisions.conftest import DIGEST
+from tasks.decisions.looks import looks_are_left, looks_of_others, overlap, sketch_rows
+from tests.tasks.decisions.conftest import ACCURACY, DIGEST
 
 
 def ids(first: int, last: int) -> list[str]:
@@ -24,7 +24,7 @@ def look(rows: list[str], inputs: int, *, hypothesis: str = "quality", split: Sp
         split=split,
         sketch=sketch_rows(rows),
         inputs=f"sha256:{inputs:064x}",
-        alpha=0.01,
+        alpha_of_run=0.01,
         registration=DIGEST,
         taken_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
@@ -56,9 +56,17 @@ def test_what_counts_as_an_earlier_look() -> None:
         look(rows, 1),
         look(rows, 1),  # the same work again
         look(rows, 9),  # mine, in an earlier run
-        look(rows, 2, split=Split.RESERVE),
+        look(rows, 2, split=Split.RESERVE),  # these rows, under another name
         look(rows, 3, hypothesis="something else"),
         look(ids(5000, 5500), 4),
         look(ids(20, 520), 5),
     ]
-    assert earlier_looks(looks, sketch_rows(rows), hypothesis="quality", inputs=mine) == 2
+    taken = looks_of_others(looks, sketch_rows(rows), hypothesis="quality", inputs=mine)
+    assert (taken.count, taken.alpha) == (3, pytest.approx(0.03))
+
+
+def test_what_counts_is_the_alpha_that_was_given_away() -> None:
+    assert looks_are_left(0.0475, 0.0025, ACCURACY)
+    assert not looks_are_left(0.05, 0.0025, ACCURACY)
+    # Twenty runs of a twentieth each fit, however the sum rounds.
+    assert looks_are_left(sum([0.05 / 20] * 19), 0.05 / 20, ACCURACY)

@@ -22,7 +22,7 @@ def look(run: str) -> Look:
         split=Split.GATE,
         sketch=RowSketch(rows=2, smallest=("a", "b")),
         inputs=DIGEST,
-        alpha=0.01,
+        alpha_of_run=0.01,
         registration=DIGEST,
         taken_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
