@@ -136,8 +136,8 @@ class SeedRules(Record):
     """For the pilot to be accepted."""
     to_escalate: int = Field(default=5, ge=1, le=20)
     """For a shortfall to count. One seed errs in about a third of the runs at the threshold where seeds
-    spread by a point. Three are enough for one look at the whole alpha; at the small alpha of one look among many,
-    Student's quantile with two degrees of freedom is so large that three seldom show anything."""
+    spread by a point. Three are enough for one look at the whole alpha; at the small alpha of one look
+    among many, Student's quantile with two degrees of freedom is so large that three seldom show anything."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -80,6 +80,8 @@ def test_a_short_pilot_gets_its_remedies_and_seeds_before_it_is_judged(
     assert registration["looks"][0]["rows"] == rows_in(dossier, "gate")
     again = run(config)
     assert again["outcome"] == report["outcome"] and gates(again) == gates(report)
+    # The same work keeps the registration that stood before its first score.
+    assert json.loads((Path(again["dossier"]) / "registration.json").read_bytes()) == registration
 
 
 def rows_in(dossier: Path, split: str) -> int:
