@@ -7,6 +7,7 @@ folder, so that a run does not depend on where it was started from.
 import difflib
 import glob
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,45 @@ def load_settings(path: Path) -> RunSettings:
             found="an empty file" if values is None else f"a {type(values).__name__}",
             remedy="start from one of the files in examples/, or see `lorafirst schema`",
         )
-    values = _with_own_policy(values, path)
+    own = _own_policy(values, path)
     try:
-        settings = RunSettings.model_validate(values)
+        settings = RunSettings.model_validate(own.laid_under(values) if own else values)
     except ValidationError as error:
-        raise InputError([*duplicates, *(_problem(item, node, path) for item in error.errors())]) from error
+        problems = (_problem(item, node, path, own) for item in error.errors())
+        raise InputError([*duplicates, *problems]) from error
     if duplicates:
         raise InputError(duplicates)
     return resolve_paths(settings, path.resolve().parent)
 
 
-def _with_own_policy(values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """``values`` with a policy file of the user's own laid under what they say about the policy.
+@dataclass(frozen=True)
+class _OwnPolicy:
+    """A policy file of the user's own."""
+
+    path: Path
+    node: yaml.Node | None
+    values: dict[str, Any]
+
+    def laid_under(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings, with the file's values wherever they say nothing about the policy themselves."""
+        inherited = {
+            "extends": self.values.get("extends", "default"),
+            "name": self.values.get("name", self.path.stem),
+        }
+        above = {key: value for key, value in settings["policy"].items() if key != "extends"}
+        return {**settings, "policy": merged({**self.values, **inherited}, above)}
+
+
+def _own_policy(values: dict[str, Any], path: Path) -> _OwnPolicy | None:
+    """The file that ``policy.extends`` names; ``None`` where it names a shipped policy or nothing.
 
     Raises:
-        InputError: the file is missing, or holds no policy.
+        InputError: the file is missing, is not YAML, says a key twice, or holds no policy.
     """
     policy = values.get("policy")
     extended = policy.get("extends") if isinstance(policy, dict) else None
     if not isinstance(extended, str) or extended in SHIPPED_POLICIES:
-        return values
+        return None
     file = path.parent / extended
     if not file.is_file():
         near = difflib.get_close_matches(extended, SHIPPED_POLICIES, n=1)
@@ -66,7 +86,9 @@ def _with_own_policy(values: dict[str, Any], path: Path) -> dict[str, Any]:
             found=f"{extended!r}, and no such file",
             remedy=f"did you mean {near[0]!r}?" if near else f"check the path {file}",
         )
-    _compose(file)
+    node = _compose(file)
+    if duplicates := list(_duplicate_keys(node, file)):
+        raise InputError(duplicates)
     own = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not isinstance(own, dict):
         raise InputError.single(
@@ -75,9 +97,7 @@ def _with_own_policy(values: dict[str, Any], path: Path) -> dict[str, Any]:
             found="an empty file" if own is None else f"a {type(own).__name__}",
             remedy="start from a copy of one of the files in data_contracts/policies",
         )
-    inherited = {"extends": own.get("extends", "default"), "name": own.get("name", file.stem)}
-    above = {key: value for key, value in values["policy"].items() if key != "extends"}
-    return {**values, "policy": merged({**own, **inherited}, above)}
+    return _OwnPolicy(file, node, own)
 
 
 def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
@@ -162,10 +182,14 @@ def _duplicate_keys(node: yaml.Node | None, path: Path) -> Iterator[Problem]:
             yield from _duplicate_keys(value, path)
 
 
-def _problem(error: Mapping[str, Any], node: yaml.Node | None, path: Path) -> Problem:
+def _problem(error: Mapping[str, Any], node: yaml.Node | None, path: Path, own: _OwnPolicy | None) -> Problem:
     location = [part for part in error["loc"] if part in _keys_on_the_way(error["loc"])]
     key = ".".join(str(part) for part in location)
-    where = f"{path}, line {_line_of(node, location)}" + (f", {key}" if key else "")
+    if own and location[:1] == ["policy"] and _depth(own.node, location[1:]) > _depth(node, location) - 1:
+        # The value stands in the policy's own file, and only there can it be corrected.
+        where = f"{own.path}, line {_line_of(own.node, location[1:])}, {key.removeprefix('policy.')}"
+    else:
+        where = f"{path}, line {_line_of(node, location)}" + (f", {key}" if key else "")
     kind = error["type"]
     if kind == "extra_forbidden":
         known = _fields_at(location[:-1])
@@ -214,6 +238,19 @@ def _fields_at(location: list[str | int]) -> list[str]:
             return []
         model = annotation
     return list(model.model_fields)
+
+
+def _depth(node: yaml.Node | None, location: list[str | int]) -> int:
+    """How many parts of ``location`` stand in the file."""
+    depth = 0
+    for part in location:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        match = next((pair for pair in node.value if pair[0].value == str(part)), None)
+        if match is None:
+            break
+        node, depth = match[1], depth + 1
+    return depth
 
 
 def _line_of(node: yaml.Node | None, location: list[str | int]) -> int:

@@ -152,6 +152,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         peak_memory_bytes_of_full=_forecast(context, findings, Rung.FULL).peak_memory_bytes,
         available_memory_bytes=context.memory_bytes,
         approval=read_approval(context.settings.output, subject_of(quality)),
+        distance=findings.distance,
     )
     decision = decide_escalation(quality, fairness, facts, policy=policy, run_id=context.run_id)
     _record(context, findings, decision)

@@ -110,6 +110,19 @@ def test_a_policy_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -
         load_settings(settings(tmp_path, extends="empty.yaml"))
 
 
+def test_a_fault_in_ones_own_policy_is_told_at_its_place(tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text("seeds:\n  to_pas: 2\nalpha: 0.9\n", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        load_settings(settings(tmp_path, extends="ours.yaml", looks={"horizn": 3}))
+    text = str(refused.value)
+    assert "ours.yaml, line 2, seeds.to_pas" in text and "did you mean 'to_pass'" in text
+    assert "ours.yaml, line 3, alpha" in text
+    assert "run.yaml, line" in text and "policy.looks.horizn" in text
+    (tmp_path / "ours.yaml").write_text("alpha: 0.1\nalpha: 0.2\n", encoding="utf-8")
+    with pytest.raises(InputError, match="each key once"):
+        load_settings(settings(tmp_path, extends="ours.yaml"))
+
+
 def test_a_slice_must_name_a_column_that_is_kept(tmp_path: Path) -> None:
     slices = [{"name": "phone", "column": "channel", "equals": "phone", "margin": 0.1}]
     with pytest.raises(InputError, match=r"data\.columns\.keep"):

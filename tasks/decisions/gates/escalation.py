@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from data_contracts.errors import PermitRefusedError
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.evidence import DomainDistance
 from data_contracts.records.permit import Permit
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
 from tasks.decisions.gates.fairness import passed_by_clearing
+from tasks.decisions.gates.need import distance_rules
 from tasks.decisions.gates.rules import LEVEL, all_of, plain_rule
 
 SHORTFALL = "demonstrated shortfall"
@@ -30,6 +32,8 @@ class EscalationFacts:
     available_memory_bytes: int
     """Of this machine."""
     approval: Approval | None
+    distance: DomainDistance | None = None
+    """Of the data from what the base knows: shown to whoever decides, deciding nothing itself."""
 
 
 def decide_escalation(
@@ -55,7 +59,11 @@ def decide_escalation(
         _budget_rule(facts, policy),
         _memory_rule(facts),
     )
-    rules = (*facts_rules, _approval_rule(facts.approval, quality, policy))
+    rules = (
+        *facts_rules,
+        _approval_rule(facts.approval, quality, policy),
+        *distance_rules(facts.distance),
+    )
     # A person is asked only about what everything else allows.
     verdict = Verdict.FAIL if all_of(facts_rules) is not Verdict.PASS else all_of(rules)
     return Decision(

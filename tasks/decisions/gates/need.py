@@ -39,7 +39,7 @@ def decide_need(
     return Decision(
         gate=Gate.NEED,
         verdict=rule.verdict,
-        rules=(rule, *_distance_rules(distance)),
+        rules=(rule, *distance_rules(distance)),
         sentence=(
             f"{capital(base.name)} is at the target: there is nothing to train for."
             if suffices
@@ -53,7 +53,7 @@ def decide_need(
     )
 
 
-def _distance_rules(distance: DomainDistance | None) -> tuple[RuleResult, ...]:
+def distance_rules(distance: DomainDistance | None) -> tuple[RuleResult, ...]:
     """How far this data lies from what the base knows: cited by later decisions, deciding none."""
     if distance is None:
         return ()
