@@ -185,8 +185,24 @@ def assert_reasons(walk: Walk, policy: Policy) -> None:
     assert last[Gate.ESCALATION].verdict is PASS
     assert issue_permit(last[Gate.ESCALATION], snapshot=DIGEST, base_model=DIGEST)
     assert walk.steps.index(Step.ESCALATION) < walk.steps.index(Step.FULL)
-    order = [each.gate for each in walk.history.decisions]
-    assert order.index(Gate.FAIRNESS) < order.index(Gate.QUALITY) < order.index(Gate.ESCALATION)
+    order = {each.gate: index for index, each in enumerate(walk.history.decisions)}
+    # The pilot that was made fair is the one that was looked at, not one trained after the look.
+    assert order[Gate.FAIRNESS] < order[Gate.QUALITY] < order[Gate.ESCALATION]
+
+
+@pytest.mark.parametrize(("cleared", "seeds"), [(True, 5), (False, 1), (False, 4)])
+def test_a_shortfall_that_may_not_escalate_yet_gets_the_second_look(cleared: bool, seeds: int) -> None:
+    """Fairness by clearing ``tune``, or too few seeds: the run is made good first, and not denied."""
+    history = History(pilot_steps=1, judged_pilot_steps=1, seeds=seeds)
+    for gate in (Gate.CONTRACT, Gate.POWER, Gate.NEED, Gate.FIT):
+        history = history.with_decision(decision("default", gate, PASS))
+    rules = (rule(CLEARS, PASS),) if cleared else ()
+    history = history.with_decision(decision("default", Gate.FAIRNESS, PASS, *rules))
+    history = history.with_decision(quality("default", FAIL, PASS, PASS, seeds, Split.GATE))
+    step = next_step(history, policy=POLICIES["default"], has_reserve=True)
+    assert step is (Step.FAIRNESS if cleared else Step.SEEDS)
+    alone = next_step(history, policy=POLICIES["default"], has_reserve=False)
+    assert alone is Outcome.INCONCLUSIVE
 
 
 def level_of(decision: Decision) -> RuleResult:
