@@ -344,7 +344,8 @@ def decide(family: Family, prepared: Prepared, case: Case, target: float, work: 
     pilots = sorted(path.name for path in dossier.glob("pilot-*"))
     first = json.loads((dossier / pilots[0] / "tune" / "evidence.json").read_bytes()) if pilots else None
     training = json.loads((dossier / pilots[0] / "evidence.json").read_bytes()) if pilots else None
-    baseline = json.loads((dossier / "baseline" / "gate" / "evidence.json").read_bytes())
+    scored = dossier / "baseline" / "gate" / "evidence.json"
+    baseline = json.loads(scored.read_bytes()) if scored.exists() else None
     return {
         "outcome": report["outcome"],
         "sentence": report["sentence"],
@@ -353,7 +354,7 @@ def decide(family: Family, prepared: Prepared, case: Case, target: float, work: 
         "processor_seconds": round(sum(cost["cpu_seconds"] for cost in costs if cost)),
         "first_pilot_on_tune": metric_of(first, family.metric) if first else None,
         "first_pilot_processor_seconds": training["cost"]["cpu_seconds"] if training else None,
-        "baseline_on_gate": metric_of(baseline, family.metric),
+        "baseline_on_gate": metric_of(baseline, family.metric) if baseline else None,
     }
 
 
@@ -368,11 +369,22 @@ def verdict_of(outcome: str, truth: str) -> str:
         "full": {"full_accepted"},
         "neither": {"full_unjustified", "pilot_invalid", "escalation_denied"},
     }[truth]
-    if outcome in right:
+    # The base is shown to be at the target: whatever training could reach, nothing is to be trained.
+    if outcome in right or outcome == "base_suffices":
         return "right"
     if outcome in {"inconclusive", "underpowered", "pilot_invalid"}:
         return "doubt"
     return "false pass" if outcome == "pilot_accepted" else "wrong escalation"
+
+
+def usual_gate(answer: dict[str, Any], threshold: float, truth: str) -> str | None:
+    """What ``score - baseline >= improvement`` says of the first pilot; ``None`` where none was trained."""
+    score, baseline = answer["first_pilot_on_tune"], answer["baseline_on_gate"]
+    if score is None or baseline is None:
+        return None
+    if score - baseline >= threshold - baseline:
+        return "pilot_accepted"
+    return "full_unjustified" if truth == "neither" else "full_accepted"
 
 
 def run_family(family: Family, work: Path) -> dict[str, Any]:
@@ -391,16 +403,7 @@ def run_family(family: Family, work: Path) -> dict[str, Any]:
         answer = decide(family, prepared, case, target, work)
         threshold = target - case.margin
         truth = "lora" if lora.mean >= threshold else "full" if full.mean >= threshold else "neither"
-        improvement = threshold - answer["baseline_on_gate"]
-        usual_accepts = (
-            answer["first_pilot_on_tune"] is not None
-            and answer["first_pilot_on_tune"] - answer["baseline_on_gate"] >= improvement
-        )
-        usual = (
-            "pilot_accepted" if usual_accepts else "full_accepted" if truth == "full" else "full_unjustified"
-        )
-        if not usual_accepts and truth == "lora":
-            usual = "full_accepted"
+        usual = usual_gate(answer, threshold, truth)
         first = answer["first_pilot_processor_seconds"] or 0.0
         cases.append(
             {
@@ -412,8 +415,10 @@ def run_family(family: Family, work: Path) -> dict[str, Any]:
                 "usual_gate": {
                     "outcome": usual,
                     "verdict": verdict_of(usual, truth),
-                    "processor_seconds": round(first + (0 if usual_accepts else one_full)),
-                },
+                    "processor_seconds": round(first + (0 if usual == "pilot_accepted" else one_full)),
+                }
+                if usual
+                else None,
                 "always_full": {
                     "verdict": "wrong escalation" if truth == "lora" else "right",
                     "processor_seconds": round(always_full),
