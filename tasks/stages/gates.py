@@ -210,7 +210,7 @@ def _base_name(findings: Findings) -> str:
     if findings.probe is not None:
         return "a linear probe on the untrained base"
     count = findings.examples_in_prompt
-    return f"the base, asked with {count} examples" if count else "the base, asked with the prompt alone"
+    return f"the base asked with {count} examples" if count else "the base asked with the prompt alone"
 
 
 def _forecast(context: RunContext, findings: Findings, rung: Rung) -> Forecast:

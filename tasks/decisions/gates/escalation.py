@@ -150,7 +150,7 @@ def _shortfall_rule(quality: Decision, policy: Policy) -> RuleResult:
         name=SHORTFALL,
         observed=f"{level.observed}, seeds: {level.interval.seeds}",
         interval=level.interval,
-        threshold=f"the optimistic bound misses {level.threshold}, over {needed} seeds",
+        threshold=f"the optimistic bound misses {level.threshold}; seeds: {needed}",
         verdict=Verdict.PASS if short and enough else Verdict.FAIL,
         sentence=sentence,
     )
