@@ -16,14 +16,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 def read_server(run_id: str) -> tuple[dict[str, Any], Any]:
     """The artifacts by key, and the flow run, of the newest flow run."""
     from prefect import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
     from prefect.client.schemas.sorting import FlowRunSort
 
     async def read() -> tuple[dict[str, Any], Any]:
         async with get_client() as client:
             (flow_run, *_) = await client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
-            artifacts = await client.read_artifacts(limit=200)
-            mine = [artifact for artifact in artifacts if artifact.flow_run_id == flow_run.id]
-            return {artifact.key: artifact for artifact in mine}, flow_run
+            # Other tests' runs left artifacts too, more than one answer holds.
+            mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id]))
+            artifacts = await client.read_artifacts(artifact_filter=mine, limit=200)
+            return {artifact.key: artifact for artifact in artifacts}, flow_run
 
     return asyncio.run(read())
 
