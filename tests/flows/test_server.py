@@ -25,7 +25,7 @@ def read_server(run_id: str) -> tuple[dict[str, Any], Any]:
             # Other tests' runs left artifacts too, more than one answer holds.
             mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id]))
             artifacts = await client.read_artifacts(artifact_filter=mine, limit=200)
-            return {artifact.key: artifact for artifact in artifacts}, flow_run
+            return {str(artifact.key): artifact for artifact in artifacts}, flow_run
 
     return asyncio.run(read())
 
