@@ -134,7 +134,7 @@ class SeedRules(Record):
 
     to_pass: int = Field(default=1, ge=1, le=20)
     """For the pilot to be accepted."""
-    to_escalate: int = Field(default=5, ge=1, le=20)
+    to_escalate: int = Field(default=5, ge=3, le=20)
     """For a shortfall to count. One seed errs in about a third of the runs at the threshold where seeds
     spread by a point. Three are enough for one look at the whole alpha; at the small alpha of one look
     among many, Student's quantile with two degrees of freedom is so large that three seldom show anything."""
@@ -193,7 +193,8 @@ class FairnessRules(Record):
     probe_gain_share: float = Field(default=0.25, gt=0.0, le=1.0)
     """A higher rank helps if it gains at least this share of the margin on ``tune``."""
     on_breach: OnBreach = OnBreach.BLOCK
-    """Whether a pilot that could not be made fair is invalid, or is judged with a warning."""
+    """Whether a pilot that could not be made fair is invalid at once, or is judged with a warning. Such a
+    pilot may pass; a shortfall of it never leads to full fine-tuning, whatever is said here."""
 
 
 class RemedyRules(Record):

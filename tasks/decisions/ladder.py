@@ -11,7 +11,7 @@ from enum import StrEnum
 from data_contracts.records.decision import Decision, Gate, Outcome, Verdict
 from data_contracts.records.policy import Policy
 from data_contracts.records.snapshot import Split
-from tasks.decisions.gates.fairness import passed_by_clearing
+from tasks.decisions.gates.fairness import made_fair, passed_by_clearing
 from tasks.decisions.gates.guardrails import harmed
 from tasks.decisions.gates.rules import LEVEL
 
@@ -69,9 +69,8 @@ def demands_fairness(history: History) -> bool:
 def seeds_needed(history: History, policy: Policy) -> int:
     """How many seeds the next look needs: a pilot that may come to escalate is asked more of."""
     fairness = history.last(Gate.FAIRNESS)
-    if fairness is not None and passed_by_clearing(fairness):
-        return policy.seeds.to_pass
-    return policy.seeds.to_escalate
+    may_escalate = fairness is not None and made_fair(fairness)
+    return policy.seeds.to_escalate if may_escalate else policy.seeds.to_pass
 
 
 def next_step(history: History, *, policy: Policy, has_reserve: bool) -> Step | Outcome:
@@ -121,6 +120,8 @@ def _after_a_look(history: History, policy: Policy, *, has_reserve: bool) -> Ste
         return _after_escalation(history, escalation)
     if _may_be_asked_to_escalate(history, quality, policy):
         return Step.ESCALATION
+    if _shown_short_and_unfair(history, quality):
+        return Outcome.PILOT_INVALID
     shown_useless = quality.verdict is Verdict.FAIL and _level(quality) is Verdict.PASS
     if shown_useless or quality.look is Split.RESERVE or not has_reserve:
         return Outcome.INCONCLUSIVE
@@ -135,11 +136,20 @@ def _may_be_asked_to_escalate(history: History, quality: Decision, policy: Polic
         and level.interval is not None
         and level.interval.seeds >= policy.seeds.to_escalate
         and fairness is not None
-        and fairness.verdict is Verdict.PASS
-        and not passed_by_clearing(fairness)
+        and made_fair(fairness)
         # A fairness decision made after the look is about a pilot that the look has not seen.
         and history.decisions.index(fairness) < history.decisions.index(quality)
     )
+
+
+def _shown_short_and_unfair(history: History, quality: Decision) -> bool:
+    """A shortfall of a pilot that was judged by leave of the policy, without having been made fair.
+
+    It proves nothing about the method, and another look would not make it fairer.
+    """
+    fairness = history.last(Gate.FAIRNESS)
+    judged_by_leave = fairness is not None and not (made_fair(fairness) or passed_by_clearing(fairness))
+    return _level(quality) is Verdict.FAIL and judged_by_leave
 
 
 def _after_escalation(history: History, escalation: Decision) -> Step | Outcome:

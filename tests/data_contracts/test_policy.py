@@ -27,7 +27,7 @@ def test_a_shipped_policy_is_valid_complete_and_survives_its_own_dump(name: str)
 def test_the_three_policies_differ_where_it_matters() -> None:
     default, strict, exploratory = (Policy(extends=name, **JOB) for name in SHIPPED_POLICIES)
     assert len({each.digest() for each in (default, strict, exploratory)}) == 3
-    assert exploratory.seeds.to_escalate == 1 < default.seeds.to_escalate < strict.seeds.to_escalate
+    assert exploratory.seeds.to_escalate == 3 < default.seeds.to_escalate < strict.seeds.to_escalate
     assert strict.escalation.approval.value == "recorded"
     assert default.digest() == Policy(**JOB).digest()
 
@@ -54,7 +54,8 @@ def test_what_settings_say_is_laid_over_what_they_extend() -> None:
         ({"remedies": {"maximum_rates": 3}, "fairness": {"rate_multiples": [1, 2, 3, 4]}}, ["maximum_rates"]),
         ({"remedies": {"maximum_pilots": 1}}, ["maximum_pilots 1"]),
         ({"fairness": {"rate_multiples": [10, 3, 30]}}, ["must rise"]),
-        ({"seeds": {"to_pass": 3, "to_escalate": 1}}, ["fewer seeds"]),
+        ({"seeds": {"to_pass": 4, "to_escalate": 3}}, ["fewer seeds"]),
+        ({"seeds": {"to_escalate": 2}}, ["greater than or equal to 3"]),
         ({"promotion": {"floor": 2.0}}, ["promotion.floor"]),
         ({"guardrails": {"slices": [{"name": "x", "margin": 0.1}]}}, ["exactly one of equals and matches"]),
         (

@@ -27,8 +27,19 @@ def api() -> Iterator[str]:
 
 WriteRun = Callable[..., Path]
 
-NEVER_FULL: dict[str, Any] = {"target": 0.99, "escalation": {"minimum_train_rows": 100_000}}
-"""A policy under which the base is short, the pilot too, and full fine-tuning denied for want of rows."""
+NEVER_FULL: dict[str, Any] = {"target": 0.99}
+"""Under `exploratory`: base and pilot are short, and a pilot that was not made fair never escalates."""
+
+ESCALATES: dict[str, Any] = {
+    "target": 0.99,
+    # Rates of which the middle one, the pilot's own, is certain to be best: 1e-6, 2e-3 and 1.
+    "fairness": {"rate_multiples": [0.01, 20.0, 10_000.0], "on_breach": "block"},
+    "remedies": {"allowed": ["sweep"], "maximum_pilots": 2},
+}
+"""Laid over `exploratory`: the quickest fair test there is, which a pilot of few steps fails."""
+
+REFERENCE: dict[str, Any] = {"learning_rate": 1e-4}
+"""The full rate that ``ESCALATES`` multiplies."""
 
 
 def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import EXIT_REQUIREMENT_UNMET, app
-from tests.flows.conftest import WriteRun
+from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 
 def invoke(*arguments: str) -> Any:
@@ -54,13 +54,13 @@ def test_no_runs_yet_says_how_to_start_one(tmp_path: Path) -> None:
 def test_a_run_can_be_listed_shown_and_insisted_on(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    config = write_run(rows, policy={"target": 0.99, "margin": 0.0}, training={"max_steps": 3})
+    config = write_run(rows, policy={**ESCALATES, "margin": 0.0}, full=REFERENCE)
     result = invoke("run", str(config), "--json", "--require", "accepted")
     assert result.exit_code == EXIT_REQUIREMENT_UNMET, result.output
     report = json.loads(result.stdout)
     assert report["outcome"] == "full_unjustified"
     assert [decision["gate"] for decision in report["decisions"]] == [
-        "contract", "power", "need", "fit", "fairness", "quality", "escalation", "justification",
+        "contract", "power", "need", "fit", "fairness", "fairness", "quality", "escalation", "justification",
     ]  # fmt: skip
 
     listed = json.loads(invoke("runs", "-o", str(tmp_path / "runs"), "--json").stdout)

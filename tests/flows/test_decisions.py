@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import EXIT_INPUT, app
-from tests.flows.conftest import WriteRun
+from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
@@ -94,7 +94,7 @@ def test_a_person_allows_or_denies_and_the_same_command_goes_on(
     write_run: WriteRun, rows: Rows, tmp_path: Path
 ) -> None:
     config = write_run(
-        rows, policy={"target": 0.99, "escalation": {"approval": "recorded"}}, training={"max_steps": 4}
+        rows, policy={**ESCALATES, "escalation": {"approval": "recorded"}}, full=REFERENCE
     )
     waiting = run(config)
     assert waiting["outcome"] == "awaiting_approval"
@@ -128,12 +128,11 @@ def test_looks_are_counted_over_runs_and_end_at_the_horizon(write_run: WriteRun,
         policy = {
             "target": 0.99,
             "looks": {"horizon": 2, "on_exhausted": "block"},
-            "escalation": {"minimum_train_rows": 100_000},
         }
         return run(write_run(rows, policy=policy, training={"max_steps": 3}, seed=seed))
 
-    assert [look(seed)["outcome"] for seed in (1, 2)] == ["escalation_denied"] * 2
-    assert look(1)["outcome"] == "escalation_denied"  # the same work again is no new look
+    assert [look(seed)["outcome"] for seed in (1, 2)] == ["pilot_invalid"] * 2
+    assert look(1)["outcome"] == "pilot_invalid"  # the same work again is no new look
     exhausted = look(3)
     assert exhausted["outcome"] == "underpowered"
     assert "splits.rotation" in exhausted["decisions"][-1]["sentence"]
@@ -172,7 +171,6 @@ def test_guardrails_are_measured_and_a_slice_that_never_occurs_is_refused(
             data={"columns": {"keep": ["channel"]}},
             policy={
                 "target": 0.99,
-                "escalation": {"minimum_train_rows": 100_000},
                 "guardrails": {"slices": slices, "serving": serving},
             },
             training={"max_steps": 4},

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts.settings_file import load_settings
 from flows.running import run_here
-from tests.flows.conftest import WriteRun
+from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
@@ -33,9 +33,7 @@ def read_server(run_id: str) -> tuple[dict[str, Any], Any]:
 def test_what_a_person_sees_in_the_ui(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    settings = load_settings(
-        write_run(rows, policy={"target": 0.99, "margin": 0.0}, training={"max_steps": 4})
-    )
+    settings = load_settings(write_run(rows, policy={**ESCALATES, "margin": 0.0}, full=REFERENCE))
     report = run_here(settings, quiet=True)
     artifacts, flow_run = read_server(report.run_id)
     assert flow_run.state.name == "FullUnjustified"

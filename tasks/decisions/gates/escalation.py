@@ -9,7 +9,7 @@ from data_contracts.records.evidence import DomainDistance
 from data_contracts.records.permit import Permit
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
-from tasks.decisions.gates.fairness import passed_by_clearing
+from tasks.decisions.gates.fairness import made_fair, passed_by_clearing
 from tasks.decisions.gates.need import distance_rules
 from tasks.decisions.gates.rules import LEVEL, all_of, plain_rule
 
@@ -157,14 +157,12 @@ def _shortfall_rule(quality: Decision, policy: Policy) -> RuleResult:
 
 
 def _fair_rule(fairness: Decision) -> RuleResult:
-    by_clearing = passed_by_clearing(fairness)
-    # Faults that the policy only warns of stand in the fairness decision's sentence, which is repeated here.
-    passed = fairness.verdict is Verdict.PASS and fairness.remedy is None and not by_clearing
+    passed = made_fair(fairness)
     return plain_rule(
         FAIR,
         passed=passed,
-        observed="judged by its score on tune alone" if by_clearing else fairness.sentence,
-        threshold="the fairness gate passed, and no remedy is left",
+        observed="judged by its score on tune alone" if passed_by_clearing(fairness) else fairness.sentence,
+        threshold="every rule of the fairness gate holds, and no remedy is left",
         sentence=(
             fairness.sentence if passed else "The pilot was not a fair test, so it proves nothing about LoRA."
         ),

@@ -101,6 +101,19 @@ def passed_by_clearing(decision: Decision) -> bool:
     return any(rule.name == CLEARS for rule in decision.rules)
 
 
+def made_fair(decision: Decision) -> bool:
+    """Whether the pilot was a fair test of its method: every rule held, none by leave of the policy.
+
+    A pilot that clears ``tune`` was not tested; one that a policy judges in spite of broken rules was not fair.
+    """
+    return (
+        decision.verdict is Verdict.PASS
+        and decision.remedy is None
+        and not passed_by_clearing(decision)
+        and all(rule.verdict is Verdict.PASS for rule in decision.rules)
+    )
+
+
 def _clears(best: PilotTrial, policy: Policy) -> _Tested:
     return _Tested(
         plain_rule(

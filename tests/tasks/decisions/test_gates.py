@@ -188,7 +188,13 @@ def test_an_unfair_pilot_does_not_escalate() -> None:
     clears = decide_fairness(
         [trial(tune_score=0.95)], [], unquantised_fits=True, must_be_fair=False, policy=ACCURACY, run_id=RUN
     )
-    for fairness in (unfair, clears):
+    lenient = Policy(**{**ACCURACY.model_dump(), "fairness": {"on_breach": "warn"}, "remedies": {"allowed": []}})
+    by_leave = decide_fairness(
+        [trial()], [], unquantised_fits=True, must_be_fair=False, policy=lenient, run_id=RUN
+    )
+    assert by_leave.verdict is Verdict.PASS
+    by_leave = by_leave.model_copy(update={"policy": ACCURACY.digest()})
+    for fairness in (unfair, clears, by_leave):
         decision = decide_escalation(short, fairness, ENOUGH, policy=ACCURACY, run_id=RUN)
         assert verdicts(decision)[FAIR] is Verdict.FAIL
         assert decision.verdict is Verdict.FAIL

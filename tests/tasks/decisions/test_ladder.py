@@ -49,6 +49,10 @@ def rule(name: str, verdict: Verdict, seeds: int = 1) -> RuleResult:
     return RuleResult(name=name, observed="", interval=interval, threshold="", verdict=verdict, sentence="")
 
 
+BY_LEAVE = rule("the best learning rate lies between others", FAIL).model_copy(update={"decides": False})
+"""A broken rule of the fairness gate that the policy only warns of."""
+
+
 @cache
 def decision(
     policy: str,
@@ -95,6 +99,7 @@ def after(step: Step, history: History, name: str) -> Iterator[History]:
             if not demands_fairness(history):
                 yield judged.with_decision(decision(policy, Gate.FAIRNESS, PASS, rule(CLEARS, PASS)))
             yield judged.with_decision(decision(policy, Gate.FAIRNESS, PASS))
+            yield judged.with_decision(decision(policy, Gate.FAIRNESS, PASS, BY_LEAVE))
             yield judged.with_decision(decision(policy, Gate.FAIRNESS, FAIL))
             if history.pilot_steps <= REMEDIES:
                 yield judged.with_decision(decision(policy, Gate.FAIRNESS, FAIL, remedy=Remedy.SWEEP))
@@ -182,6 +187,7 @@ def assert_reasons(walk: Walk, policy: Policy) -> None:
     assert level.interval.seeds >= policy.seeds.to_escalate
     fairness = last[Gate.FAIRNESS]
     assert fairness.verdict is PASS and fairness.remedy is None and not passed_by_clearing(fairness)
+    assert all(each.verdict is PASS for each in fairness.rules)  # fair, and not judged by leave
     assert last[Gate.ESCALATION].verdict is PASS
     assert issue_permit(last[Gate.ESCALATION], snapshot=DIGEST, base_model=DIGEST)
     assert walk.steps.index(Step.ESCALATION) < walk.steps.index(Step.FULL)
@@ -203,6 +209,19 @@ def test_a_shortfall_that_may_not_escalate_yet_gets_the_second_look(cleared: boo
     assert step is (Step.FAIRNESS if cleared else Step.SEEDS)
     alone = next_step(history, policy=POLICIES["default"], has_reserve=False)
     assert alone is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("split", [Split.GATE, Split.RESERVE])
+def test_a_pilot_judged_by_leave_of_the_policy_may_pass_and_never_escalates(split: Split) -> None:
+    history = History(pilot_steps=1, judged_pilot_steps=1, seeds=5)
+    for gate in (Gate.CONTRACT, Gate.POWER, Gate.NEED, Gate.FIT):
+        history = history.with_decision(decision("exploratory", gate, PASS))
+    history = history.with_decision(decision("exploratory", Gate.FAIRNESS, PASS, BY_LEAVE))
+    ends = {}
+    for level in (PASS, FAIL):
+        looked = history.with_decision(quality("exploratory", level, PASS, PASS, 5, split))
+        ends[level] = next_step(looked, policy=POLICIES["exploratory"], has_reserve=True)
+    assert ends == {PASS: Outcome.PILOT_ACCEPTED, FAIL: Outcome.PILOT_INVALID}
 
 
 def level_of(decision: Decision) -> RuleResult:
