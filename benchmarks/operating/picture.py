@@ -43,7 +43,7 @@ def _wrong_escalations(axes: Any, cells: Sequence[Found]) -> None:
                 line,
                 color=color,
                 marker=".",
-                label=f"{seeds} seeds, spread {100 * spread:g} points",
+                label=f"{seeds} {'seed' if seeds == 1 else 'seeds'}, spread {100 * spread:g} points",
             )
     usual = [cell for cell in at_threshold if cell["spread"] == 0.0 and cell["seeds"] == 1]
     axes.plot(
@@ -71,7 +71,7 @@ def _power_curves(axes: Any, cells: Sequence[Found]) -> None:
     axes.axvline(1.0, color="grey", linewidth=0.8)
     axes.set(xlabel="true shortfall from the target, margins (1 is the threshold)", ylabel="share of runs")
     axes.set_title("Passed (solid) and shown short (dashed), one seed\nthe rest is inconclusive")
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.36, 1.0))
 
 
 def _nights(axes: Any, nightly: Sequence[Found]) -> None:
@@ -84,7 +84,8 @@ def _nights(axes: Any, nightly: Sequence[Found]) -> None:
     axes.set_xticks([each + 0.27 for each in range(len(nightly))], labels, fontsize=7)
     axes.set(xlabel="gate rows; seeds x spread in points", ylabel="share of runs")
     axes.set_title("Any wrong escalation in 20 nights, model at the threshold")
-    axes.legend(fontsize=7)
+    axes.set_ylim(0, 1.35)
+    axes.legend(fontsize=7, loc="upper center", ncols=3)
 
 
 def _creep(axes: Any, creeps: Sequence[Found]) -> None:
