@@ -20,8 +20,8 @@ demo: $(VENV)/installed  ## a real run in minutes: LoRA passes its gate on TREC 
 	$(BIN)/lorafirst run examples/trec6/lorafirst.yaml
 
 demo-escalation: $(VENV)/installed  ## LoRA falls short, and full fine-tuning is allowed once and reaches the target
-	$(BIN)/python examples/phonemes/prepare.py
-	$(BIN)/lorafirst run examples/phonemes/lorafirst.yaml
+	$(BIN)/python examples/syllables/prepare.py
+	$(BIN)/lorafirst run examples/syllables/lorafirst.yaml
 
 test: $(VENV)/installed  ## all tests, both examples included
 	$(BIN)/pytest

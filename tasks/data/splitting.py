@@ -53,7 +53,9 @@ def split_of(content_key: str, shares: SplitSettings) -> Split:
     Reserve lies at the end, so that sealed rows stay sealed whatever becomes of the other shares.
     """
     # No key holds a line break, so the keys of one rotation are never those of another.
-    salted = f"{shares.rotation}\n{content_key}" if shares.rotation else content_key
+    # The first rotation is salted too: data that was itself sampled by a hash of its text, as is usual,
+    # would else lie in one split.
+    salted = f"{shares.rotation}\n{content_key}"
     position = int.from_bytes(hashlib.sha256(salted.encode()).digest()[:8], "big") / 2**64
     if position < shares.train:
         return Split.TRAIN

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import EXIT_INPUT, app
+from tests.conftest import SMOLLM2
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
@@ -93,9 +94,7 @@ def rows_in(dossier: Path, split: str) -> int:
 def test_a_person_allows_or_denies_and_the_same_command_goes_on(
     write_run: WriteRun, rows: Rows, tmp_path: Path
 ) -> None:
-    config = write_run(
-        rows, policy={**ESCALATES, "escalation": {"approval": "recorded"}}, full=REFERENCE
-    )
+    config = write_run(rows, policy={**ESCALATES, "escalation": {"approval": "recorded"}}, full=REFERENCE)
     waiting = run(config)
     assert waiting["outcome"] == "awaiting_approval"
     assert not (Path(waiting["dossier"]) / "permit.json").exists()
@@ -184,3 +183,39 @@ def test_guardrails_are_measured_and_a_slice_that_never_occurs_is_refused(
     assert (too_large["verdict"], too_large["decides"]) == ("fail", False)
     refused = CliRunner().invoke(app, ["run", str(config("telex"))])
     assert refused.exit_code == EXIT_INPUT and "by phone" in refused.output
+
+
+def test_a_chat_model_is_asked_with_examples_and_judged_by_what_it_writes(
+    write_run: WriteRun, smollm2: object, tmp_path: Path
+) -> None:
+    words = [
+        f"{first}{second}" for first in "bcdfghjklmnprstvwz" for second in ("at", "en", "ip", "ot", "ug")
+    ]
+    rows = [{"prompt": f"Say {word} twice.", "completion": f"{word} {word}"} for word in words]
+    config = write_run(
+        rows,
+        task="instruction",
+        model={"source": SMOLLM2, "max_tokens": 32},
+        splits={"train": 0.5, "tune": 0.1, "reserve": 0.0},
+        policy={
+            "metric": "word_error_rate",
+            "target": 0.02,
+            "margin": 0.01,
+            "need": {"examples_in_prompt": 2},
+            "guardrails": {"answer_format": {"pattern": "[a-z]+ [a-z]+", "on_breach": "warn"}},
+        },
+        pilot={"rank": 8, "alpha": 16, "learning_rate": 2e-3},
+        training={"max_steps": 3, "effective_batch_size": 8, "curve_points": 2},
+        generation={"max_new_tokens": 8, "batch_size": 64},
+    )
+    report = run(config)
+    dossier = Path(report["dossier"])
+    assert gates(report)[:4] == ["contract", "power", "need", "fit"]
+    assert [rule["name"] for rule in last(report, "need")["rules"]]
+    import pyarrow.parquet as pq
+
+    answers = pq.read_table(dossier / "pilot-1-lora-r8" / "gate" / "scores.parquet").to_pylist()
+    assert len(answers) == rows_in(dossier, "gate") and {"answer", "reference"} <= set(answers[0])
+    shown = list(dossier.glob("baseline*/tune/evidence.json"))
+    methods = {json.loads(path.read_bytes())["method"] for path in shown}
+    assert "the base model, asked with 2 worked examples" in methods

@@ -104,7 +104,7 @@ def passed_by_clearing(decision: Decision) -> bool:
 def made_fair(decision: Decision) -> bool:
     """Whether the pilot was a fair test of its method: every rule held, none by leave of the policy.
 
-    A pilot that clears ``tune`` was not tested; one that a policy judges in spite of broken rules was not fair.
+    A pilot that clears ``tune`` was not tested; one judged in spite of broken rules was not fair.
     """
     return (
         decision.verdict is Verdict.PASS

