@@ -72,11 +72,25 @@ class ColumnSettings(Record):
         return keep
 
 
+class DataForm(StrEnum):
+    """Forms of instruction data that others write, and that are read as they are."""
+
+    ALPACA = "alpaca"
+    """Columns ``instruction``, ``output`` and perhaps ``input``."""
+    SHAREGPT = "sharegpt"
+    """A column ``conversations`` of turns with ``from`` and ``value``."""
+
+
 class DataSettings(Record):
     """The data, and the contract it must satisfy."""
 
     source: str = Field(min_length=1, examples=["questions.jsonl", "shards/*.parquet"])
-    """A jsonl, csv or parquet file or glob, ``package:NAME/PATH``, or a hub id."""
+    """A jsonl, csv or parquet file (jsonl and csv also packed: ``.gz``, ``.zst``), a glob, a folder whose
+    ``key=value`` subfolders become columns, the same behind ``s3://`` or ``gs://``, ``package:NAME/PATH``,
+    or a hub id."""
+    form: DataForm | None = None
+    """Read the rows in this form. Unset: as ``columns`` says, or in the form that columns and turns show
+    beyond doubt, which the run then names."""
     contract: str | None = None
     """An ODCS 3 file. Unset: the contract for this task that lorafirst ships."""
     columns: ColumnSettings = ColumnSettings()

@@ -4,7 +4,7 @@ import glob
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,9 @@ class _Table:
     file: SourceFile
     columns: dict[str, list[Any]]
 
+    def head(self, name: str) -> list[Any]:
+        return self.columns[name][:100]
+
 
 def read_rows(data: DataSettings, task: Task) -> SourceRows:
     """Every row of every file, in file order.
@@ -54,7 +57,14 @@ def read_rows(data: DataSettings, task: Task) -> SourceRows:
     chosen: list[ChosenColumns] = []
     problems: list[Problem] = []
     for table in _hub_tables(data.source) if is_hub_id(data.source) else _file_tables(data.source, problems):
-        choice = choose_columns(tuple(table.columns), settings=data.columns, task=task, where=table.file.name)
+        choice = choose_columns(
+            tuple(table.columns),
+            settings=data.columns,
+            task=task,
+            where=table.file.name,
+            form=data.form,
+            head=table.head,
+        )
         problems.extend(choice.problems)
         tables.append(table)
         chosen.append(choice)
@@ -73,8 +83,9 @@ def _joined(tables: list[_Table], chosen: list[ChosenColumns]) -> "pd.DataFrame"
 
     columns: dict[str, list[Any]] = {name: [] for name in (*chosen[0].names, "source_file", "source_row")}
     for table, choice in zip(tables, chosen, strict=True):
-        for name, original in choice.names.items():
-            columns[name].extend(_cleaned(name, value) for value in table.columns[original])
+        for name in choice.names:
+            values = choice.values(name, table.columns.__getitem__)
+            columns[name].extend(_cleaned(name, value) for value in values)
         columns["source_file"].extend([table.file.name] * table.file.rows)
         columns["source_row"].extend(range(1, table.file.rows + 1))
     frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
@@ -159,8 +170,22 @@ def _file_table(file: DataFile) -> _Table:
             found="no rows" + (" below the header" if file.path.suffix == ".csv" else ""),
             remedy="write the data into it, or name another file",
         )
+    columns.update(_partition_columns(file, columns, rows))
     record = SourceFile(name=file.name, sha256=sha256, size_bytes=file.path.stat().st_size, rows=rows)
     return _Table(record, columns)
+
+
+def _partition_columns(file: DataFile, columns: Collection[str], rows: int) -> dict[str, list[Any]]:
+    """What the names of the folders say of every row."""
+    twice = [key for key, _ in file.partitions if key in columns]
+    if twice:
+        raise InputError.single(
+            file.name,
+            expected="each column once",
+            found=f"{', '.join(map(repr, twice))} both in the file and in its folder's name",
+            remedy="rename the column in the file, or the folder",
+        )
+    return {key: [value] * rows for key, value in file.partitions}
 
 
 def _read_file(file: DataFile, sha256: str) -> dict[str, list[Any]]:
