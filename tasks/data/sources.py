@@ -14,7 +14,7 @@ from data_contracts.records.base import digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings
 from data_contracts.records.snapshot import SourceFile
-from tasks.data.columns import ChosenColumns, Form, choose_columns
+from tasks.data.columns import ChosenColumns, Form, choose_columns, form_of
 from tasks.data.diagnosis import diagnose_csv, diagnose_jsonl
 from tasks.data.source_files import DataFile, find_data_files, is_hub_id
 
@@ -34,6 +34,9 @@ class SourceRows:
     """The columns of ``data.columns.keep`` as text, row by row beside ``frame``; a null is an empty text.
     Apart, so that no rule, split or identity can depend on them."""
     files: tuple[SourceFile, ...]
+    form: Form
+    notes: tuple[str, ...]
+    """How the rows were understood, where the settings alone do not say it; for the user."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def read_rows(data: DataSettings, task: Task) -> SourceRows:
         frame=_joined(tables, chosen),
         kept=_kept(tables, data.columns.keep),
         files=tuple(table.file for table in tables),
+        form=form_of(tuple(chosen[0].names), task),
+        notes=tuple(dict.fromkeys(choice.note for choice in chosen if choice.note)),
     )
 
 
