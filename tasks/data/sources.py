@@ -15,7 +15,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings
 from data_contracts.records.snapshot import SourceFile
 from tasks.data.columns import ChosenColumns, Form, choose_columns, form_of
-from tasks.data.diagnosis import diagnose_csv, diagnose_jsonl
+from tasks.data.diagnosis import diagnose_csv, diagnose_jsonl, require_short_rows
 from tasks.data.source_files import DataFile, find_data_files, is_hub_id
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def _read_file(file: DataFile, sha256: str) -> dict[str, list[Any]]:
 def _read_csv(file: DataFile, sha256: str) -> dict[str, list[Any]]:
     import datasets
 
+    require_short_rows(file.path, file.name)
     structure = diagnose_csv(file.path, file.name)
     if structure.problems:
         raise InputError(structure.problems)
@@ -226,6 +227,7 @@ def _read_csv(file: DataFile, sha256: str) -> dict[str, list[Any]]:
 def _read_jsonl(file: DataFile, sha256: str) -> dict[str, list[Any]]:
     import pyarrow as pa
 
+    require_short_rows(file.path, file.name)
     try:
         dataset = _load("json", file.path, sha256)
         # The loader turns texts that look like dates into timestamps, which do not turn back.

@@ -14,6 +14,7 @@ os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="lorafirst-da
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from data_contracts.package_paths import resolve_package_path
+from tasks.data.sources import SourceRows
 from tasks.data.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
@@ -52,3 +53,8 @@ def chat_tokenizer() -> "PreTrainedTokenizerBase":
     tokenizer.eos_token = "[SEP]"
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def every_value(rows: SourceRows) -> int:
+    """The number of rows, each value of which was read."""
+    return sum(1 for _ in zip(*(rows.frame[name] for name in rows.frame.columns), strict=True))
