@@ -81,7 +81,8 @@ def choose_columns(
     if len(forms) > 1 and len(touched) != 1:
         return ChosenColumns(None, {}, (_form_problem(touched, found, where), *unkept))
     form = (touched or list(forms))[0]
-    wanted = CONTENT_COLUMNS[form] + (("split",) if settings.split is not None else ())
+    extra = tuple(name for name in ("split", "group") if name in named)
+    wanted = CONTENT_COLUMNS[form] + extra
     missing = [column for column in wanted if names[column] not in found]
     return ChosenColumns(
         form,
