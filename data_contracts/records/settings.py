@@ -33,7 +33,7 @@ class ModelSettings(Record):
 OWN_COLUMNS = frozenset(
     {
         *("text", "label", "prompt", "completion", "messages", "split"),
-        *("row_id", "question", "source_file", "source_row"),
+        *("row_id", "question", "group_key", "tokens", "supervised_tokens", "source_file", "source_row"),
     }
 )
 """Names with a meaning of their own in our files and slices, which a kept column therefore cannot have."""
@@ -50,6 +50,9 @@ class ColumnSettings(Record):
     split: str | None = None
     """A column that already says ``train``, ``tune``, ``gate`` or ``reserve``. Unset: rows are split by
     content."""
+    group: str | None = None
+    """A column that names what belongs together (a customer, a thread): all rows of one group share a split,
+    which then follows from the group's name. A row without a group is split by content."""
     keep: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Further columns to carry into the snapshot as text, so that a policy's slices can name their values.
     Never trained on; no part of a row's identity."""

@@ -31,17 +31,32 @@ class ContractRule(Record):
     """One rule of the contract and what the data said to it."""
 
     name: str
+    rule: str | None
+    """Its name in lorafirst's own catalogue; ``None`` for what ODCS has itself."""
     severity: RuleSeverity
+    allowed_percent: float | None
+    """Of a quarantine: it blocks where more than so many percent of the rows leave by it."""
     passed: bool
     observed: str
     expected: str
     broken_rows: int
     """How many rows break it; 0 for a rule about the whole table that holds."""
+    broken_percent: float
+    """Of the rows that it looked at."""
     examples: tuple[str, ...]
     """The first few places, as file and row; never the text of a row."""
     remedy: str
     sentence: str
     """For somebody who does not read code."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the data cannot be used because of this rule."""
+        if self.passed or self.severity is RuleSeverity.WARNING:
+            return False
+        if self.severity is RuleSeverity.BLOCKING:
+            return True
+        return self.allowed_percent is not None and self.broken_percent > self.allowed_percent
 
 
 class SourceFile(Record):
@@ -64,6 +79,11 @@ class ContractEvidence(Record):
     rows_read: int
     rows_accepted: int
     rows_quarantined: int
+    max_tokens: int
+    """Of a row, that the model reads."""
+    cut_rows: dict[str, int]
+    """Rows read that truncation would cut, by what they lose: ``text``, ``part_of_answer``, ``answer``,
+    ``prompt`` (and with it the answer), ``behind_answer``."""
     rules: tuple[ContractRule, ...]
     labels: tuple[str, ...]
     """Sorted; empty for an instruction task."""

@@ -27,7 +27,7 @@ from tasks.data.foreign_forms import (
     sharegpt_turns,
 )
 
-_OPTIONAL = ("split",)
+_OPTIONAL = ("split", "group")
 """Canonical columns that are read where the settings name them."""
 
 _FOREIGN_NAMES: dict[DataForm, dict[str, str]] = {

@@ -25,10 +25,11 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
-class JsonLines:
-    """What a JSON Lines file holds."""
+class JsonStructure:
+    """The keys of a JSON Lines file's records, and what is wrong with its lines."""
 
-    records: tuple[dict[str, object], ...]
+    columns: tuple[str, ...]
+    """In the order in which they first appear."""
     problems: tuple[Problem, ...]
 
 
@@ -91,26 +92,30 @@ def require_short_rows(path: Path, name: str) -> None:
         raise InputError(problems)
 
 
-def diagnose_jsonl(path: Path, name: str) -> JsonLines:
-    """Every record, and a problem for each line that is not one JSON object of its own in UTF-8."""
-    records: list[dict[str, object]] = []
+def lines_of(path: Path | str) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each line that is not blank, of a file without a fault."""
+    with Path(path).open("rb") as stream:
+        for number, line in _lines(stream):
+            if not isinstance(line, _TooLongError) and line.strip():
+                yield number, line.strip()
+
+
+def diagnose_jsonl(path: Path, name: str) -> JsonStructure:
+    """The keys of all records, and a problem for each line that is not a JSON object of its own in UTF-8."""
+    columns: dict[str, None] = {}
     faults = _Faults(name)
-    for found in read_jsonl(path, name):
-        if isinstance(found, Problem):
-            faults.add(found)
-        elif not faults.listed:
-            records.append(found)
-    return JsonLines(tuple(records), faults.problems())
-
-
-def read_jsonl(path: Path, name: str) -> Iterator[dict[str, object] | Problem]:
-    """Each record in turn, or what is wrong with it; blank lines are passed over."""
     row = 0
     with path.open("rb") as stream:
         for number, line in _lines(stream):
-            if isinstance(line, _TooLongError) or line.strip():
-                row += 1
-                yield _record(line, _place(name, row, number))
+            if not isinstance(line, _TooLongError) and not line.strip():
+                continue
+            row += 1
+            found = _record(line, _place(name, row, number))
+            if isinstance(found, Problem):
+                faults.add(found)
+            else:
+                columns.update(dict.fromkeys(found))
+    return JsonStructure(tuple(columns), faults.problems())
 
 
 def _record(line: bytes | _TooLongError, where: str) -> dict[str, object] | Problem:

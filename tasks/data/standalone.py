@@ -71,4 +71,5 @@ def read_for(data: DataSettings, tasks: tuple[Task, ...]) -> ReadData:
 
 def columns_of(rows: SourceRows) -> Iterator[Columns]:
     """The content columns of all rows, some rows at a time."""
-    yield {name: list(rows.frame[name]) for name in rows.frame.columns}
+    for batch in rows.batches():
+        yield {name: column.values() for name, column in batch.columns.items()}

@@ -13,7 +13,7 @@ import numpy as np
 from data_contracts.records.base import canonical_json
 from data_contracts.records.metrics import Task
 from tasks.data.columns import CONTENT_COLUMNS, Form, form_of
-from tasks.data.expectations import type_name
+from tasks.data.row_batches import KINDS, is_null, kind_of
 
 MOST_LABELS = 200
 """More distinct values than these are not labels that a person could check, and are not kept."""
@@ -111,11 +111,10 @@ class _Counting:
 
     def add(self, values: Sequence[Any]) -> None:
         for value in values:
-            kind = type_name(value)
-            if kind is None:
+            if is_null(value):
                 self.nulls += 1
                 continue
-            self.types[kind] += 1
+            self.types[KINDS[kind_of(value)]] += 1
             if isinstance(value, str):
                 stripped = value.strip()
                 self.blanks += not stripped

@@ -20,18 +20,6 @@ _BATCH = 1000
 
 
 @dataclass(frozen=True)
-class TokenCounts:
-    """How long each row is, in tokens."""
-
-    tokens: list[int]
-    """Before truncation."""
-    supervised_tokens: list[int]
-    """After truncation; 1 for a classification row, whose label is the one thing predicted."""
-    prompt_tokens: list[int]
-    """What generation starts from; 0 for a classification row, from which nothing is generated."""
-
-
-@dataclass(frozen=True)
 class _Encoded:
     input_ids: list[int]
     labels: list[int]
@@ -88,25 +76,6 @@ def encode_split(
     return datasets.Dataset.from_dict(columns)
 
 
-def measure_tokens(
-    frame: "pd.DataFrame",
-    *,
-    form: Form,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_tokens: int,
-    places: Sequence[str],
-) -> TokenCounts:
-    """The lengths that :func:`encode_split` would give these rows, whose content must be whole."""
-    tokens, supervised, prompts = [], [], []
-    for row in _encode(frame, form, tokenizer, max_tokens, places):
-        tokens.append(row.tokens)
-        supervised.append(
-            1 if form is Form.CLASSIFICATION else sum(label != IGNORED_LABEL for label in row.labels)
-        )
-        prompts.append(len(row.prompt_ids))
-    return TokenCounts(tokens=tokens, supervised_tokens=supervised, prompt_tokens=prompts)
-
-
 def _label_indexes(values: "pd.Series[Any]", labels: tuple[str, ...], places: Sequence[str]) -> list[int]:
     indexes = {label: index for index, label in enumerate(labels)}
     unknown = [place for place, value in zip(places, values, strict=True) if value not in indexes]
@@ -155,13 +124,7 @@ def _encode_texts(
 def _encode_pairs(
     batch: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_tokens: int, places: Sequence[str]
 ) -> Iterator[_Encoded]:
-    if tokenizer.eos_token_id is None:
-        raise InputError.single(
-            "model.source",
-            expected="a tokenizer with an end-of-sequence token",
-            found="none, so a model could not learn to stop",
-            remedy="choose a generative model for an instruction task",
-        )
+    require_end_of_sequence(tokenizer)
     prompts, completions = list(batch["prompt"]), list(batch["completion"])
     opening = opening_ids(tokenizer)
     # Prompt and answer are tokenised apart, so that they join at a token boundary and generation goes
@@ -189,6 +152,17 @@ def _encode_messages(
         reference = next(turn["content"] for turn in reversed(turns) if turn["role"] == "assistant")
         yield _Encoded(
             chat.input_ids[:max_tokens], labels[:max_tokens], len(labels), chat.prompt_ids, reference
+        )
+
+
+def require_end_of_sequence(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Returns only if the tokenizer has a token that ends an answer; raises ``InputError`` otherwise."""
+    if tokenizer.eos_token_id is None:
+        raise InputError.single(
+            "model.source",
+            expected="a tokenizer with an end-of-sequence token",
+            found="none, so a model could not learn to stop",
+            remedy="choose a generative model for an instruction task",
         )
 
 

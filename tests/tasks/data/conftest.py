@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 # Before anything imports datasets, which reads it once.
@@ -26,6 +27,22 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} [SEP] {{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+
+def frame_of(rows: SourceRows) -> pd.DataFrame:
+    """The canonical columns of all rows as Python values, and where each row came from."""
+    parts = []
+    for batch in rows.batches():
+        columns = {name: pd.Series(column.values(), dtype=object) for name, column in batch.columns.items()}
+        numbers = range(batch.source_row, batch.source_row + len(batch))
+        parts.append(pd.DataFrame(columns).assign(source_file=batch.source_file, source_row=numbers))
+    return pd.concat(parts, ignore_index=True)
+
+
+def kept_of(rows: SourceRows) -> pd.DataFrame:
+    """The kept columns of all rows."""
+    parts = [{name: column.to_pylist() for name, column in batch.kept.items()} for batch in rows.batches()]
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
 
 
 @pytest.fixture
@@ -57,4 +74,7 @@ def chat_tokenizer() -> "PreTrainedTokenizerBase":
 
 def every_value(rows: SourceRows) -> int:
     """The number of rows, each value of which was read."""
-    return sum(1 for _ in zip(*(rows.frame[name] for name in rows.frame.columns), strict=True))
+    return sum(
+        len(list(zip(*(column.values() for column in batch.columns.values()), strict=True)))
+        for batch in rows.batches()
+    )

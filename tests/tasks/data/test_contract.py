@@ -375,7 +375,7 @@ def test_enum_unique_and_primary_key_are_run(check: Checker) -> None:
         (QUALITY.format("metric: nullValues, mustBe: none"), "a number"),
         (QUALITY.format("metric: nullValues, mustBe: 0, severity: fatal"), "severity"),
         (QUALITY.format("metric: invalidValues, mustBe: 0"), "either validValues or pattern"),
-        ("  quality:\n  - {type: sql, query: select 1, mustBe: 0}\n", "sql and custom engines are not run"),
+        ("  quality:\n  - {type: sql, query: select 1, mustBe: 0}\n", "sql and other engines are not run"),
         ("  quality: [\n", "line"),
     ],
 )
@@ -410,3 +410,22 @@ def test_digest_is_of_the_file_as_written(tmp_path: Path) -> None:
     path.write_text(HEADER, encoding="utf-8")
     contract = load_contract(path, Task.INSTRUCTION)
     assert (contract.name, contract.digest) == ("mine", digest_bytes(HEADER.encode()))
+
+
+def test_rows_of_one_group_share_a_split(check: Checker, tmp_path: Path) -> None:
+    records = [{**row, "customer": f"c{n // 3}"} for n, row in enumerate(good_rows())]
+    assert broken(check(records, group="customer")) == set()
+    accepted = pd.read_parquet(tmp_path / "contract" / ACCEPTED)
+    assert accepted.groupby("group_key")["split"].nunique().max() == 1
+    assert accepted["split"].nunique() == 4
+
+
+def test_a_group_in_two_splits_of_the_datas_own_is_named(check: Checker) -> None:
+    splits = ["train"] * 100 + ["tune"] * 50 + ["gate"] * 50
+    records = [
+        {**row, "s": s, "c": f"c{n}"} for n, (row, s) in enumerate(zip(good_rows(200), splits, strict=True))
+    ]
+    records[199]["c"] = "c3"
+    found = rule(check(records, split="s", group="c"), "no_group_in_two_splits")
+    assert (found.passed, found.broken_rows) == (False, 2)
+    assert found.examples == ("a.jsonl, row 4 (train) and a.jsonl, row 200 (gate)",)

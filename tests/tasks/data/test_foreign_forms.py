@@ -11,7 +11,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataForm, DataSettings
 from tasks.data.columns import ChosenColumns, choose_columns
 from tasks.data.sources import read_rows
-from tests.tasks.data.conftest import WriteRows
+from tests.tasks.data.conftest import WriteRows, frame_of
 
 ALPACA = [
     {"instruction": "Add.", "input": "2 and 2", "output": "4"},
@@ -33,7 +33,7 @@ SHAREGPT = [
 
 def rows(source: Path, form: DataForm | None = None, **columns: str) -> pd.DataFrame:
     settings = DataSettings(source=str(source), form=form, columns=ColumnSettings.model_validate(columns))
-    return read_rows(settings, Task.INSTRUCTION).frame
+    return frame_of(read_rows(settings, Task.INSTRUCTION))
 
 
 def refusal(source: Path, form: DataForm | None = None, **columns: str) -> str:

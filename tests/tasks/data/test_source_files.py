@@ -17,6 +17,7 @@ from data_contracts.records.settings import ColumnSettings, DataSettings
 from tasks.data.local_copies import copies_folder
 from tasks.data.source_files import find_data_files, is_hub_id
 from tasks.data.sources import read_rows
+from tests.tasks.data.conftest import frame_of, kept_of
 
 ROWS = [{"text": f"question {n}", "label": "xy"[n % 2]} for n in range(5)]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -33,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def texts(source: object, **columns: str) -> list[str]:
     settings = DataSettings(source=str(source), columns=ColumnSettings.model_validate(columns))
-    return list(read_rows(settings, Task.CLASSIFICATION).frame["text"])
+    return list(frame_of(read_rows(settings, Task.CLASSIFICATION))["text"])
 
 
 def refusal(source: object) -> str:
@@ -114,8 +115,8 @@ def test_the_names_of_partitions_become_columns(tmp_path: Path) -> None:
     write_folder(tmp_path / "rows")
     settings = DataSettings(source=str(tmp_path / "rows"), columns=ColumnSettings(keep=("language",)))
     rows = read_rows(settings, Task.CLASSIFICATION)
-    assert list(rows.kept["language"]) == ["", "a b", "de", "en"]
-    assert list(rows.frame["source_file"])[2] == "language=de/part-0.parquet"
+    assert list(kept_of(rows)["language"]) == ["", "a b", "de", "en"]
+    assert list(frame_of(rows)["source_file"])[2] == "language=de/part-0.parquet"
 
 
 def test_a_pattern_finds_partitions_as_a_folder_does(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Sketches of what rows ask and of what they say in all, by which rows nearly alike are found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks.data.columns import Form
+from tasks.data.row_batches import RowBatch
+from tasks.data.shingles import shingles_of
+from tasks.data.sketches import Sketches, sketch
+from tasks.data.splitting import opening_turns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Of each row, a sketch of its question and one of its whole text."""
+
+    questions: Sketches
+    wholes: Sketches
+    """The same as ``questions`` for rows of one text."""
+
+    def take(self, index: np.ndarray[Any, Any]) -> "Likeness":
+        return Likeness(self.questions.take(index), self.wholes.take(index))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Likeness"]) -> "Likeness":
+        questions = Sketches.joined([part.questions for part in parts])
+        if all(part.wholes is part.questions for part in parts):
+            return cls(questions, questions)
+        return cls(questions, Sketches.joined([part.wholes for part in parts]))
+
+
+def likeness_of(batch: RowBatch) -> Likeness:
+    """The sketches of a batch's rows."""
+    questions = sketch(shingles_of(question_texts(batch)))
+    if batch.form is Form.CLASSIFICATION:
+        return Likeness(questions, questions)
+    return Likeness(questions, sketch(shingles_of(whole_texts(batch))))
+
+
+def question_texts(batch: RowBatch) -> "pa.Array":
+    """What each row asks: the text, the prompt, or the turns before the first answer."""
+    import pyarrow as pa
+
+    if batch.form is not Form.MESSAGES:
+        return next(iter(batch.written.values()))
+    return pa.array([_asked(turns) for turns in batch.conversations], pa.string())
+
+
+def whole_texts(batch: RowBatch) -> "pa.Array":
+    """All that a row says."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = list(batch.written.values())
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, pa.scalar("\n"))
+
+
+def _asked(turns: Any) -> str | None:
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        return None
+    contents = (turn.get("content") for turn in opening_turns(turns))
+    return "\n".join(content for content in contents if isinstance(content, str))
