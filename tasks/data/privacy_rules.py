@@ -4,6 +4,7 @@ Every function returns, for each text of an Arrow array, whether something of it
 expressions run in RE2 over all texts; what they leave is looked at one by one.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -27,6 +28,13 @@ _PHONE_DIGITS = range(8, 16)
 """At most 15: ITU-T E.164."""
 
 _CARD = re.compile(r"(?<![\d.,\-])(?:\d[ \-]?){12,18}\d(?![\d\-]|[.,]\d)")
+_GROUPED_CARD = re.compile(
+    r"(?<![\d.,\-])(?:"
+    r"\d{4}[ \-]\d{4}[ \-]\d{4}[ \-]\d{4}(?:[ \-]\d{1,3})?"  # 4111 1111 1111 1111
+    r"|\d{4}[ \-]\d{6}[ \-]\d{4,5}"  # 3782 822463 10005
+    r")(?![\d\-]|[.,]\d)"
+)
+"""As cards print it: found also behind another number, which the expression above takes as part of it."""
 _CARD_OPENINGS = "23456"
 """First digits of payment networks (ISO/IEC 7812)."""
 
@@ -97,10 +105,10 @@ def _has_phone_number(text: str) -> bool:
 
 
 def _has_card_number(text: str) -> bool:
-    for found in _CARD.finditer(text):
+    for found in itertools.chain(_CARD.finditer(text), _GROUPED_CARD.finditer(text)):
         digits = "".join(character for character in found.group() if character.isdigit())
         # One digit over and over has a right check digit now and then, and is no card.
-        if digits[0] in _CARD_OPENINGS and len(set(digits)) > 2 and luhn_holds(digits):
+        if digits[0] in _CARD_OPENINGS and len(set(digits)) > 1 and luhn_holds(digits):
             return True
     return False
 
