@@ -30,6 +30,7 @@ class JsonStructure:
 
     columns: tuple[str, ...]
     """In the order in which they first appear."""
+    rows: int
     problems: tuple[Problem, ...]
 
 
@@ -115,7 +116,7 @@ def diagnose_jsonl(path: Path, name: str) -> JsonStructure:
                 faults.add(found)
             else:
                 columns.update(dict.fromkeys(found))
-    return JsonStructure(tuple(columns), faults.problems())
+    return JsonStructure(tuple(columns), row, faults.problems())
 
 
 def _record(line: bytes | _TooLongError, where: str) -> dict[str, object] | Problem:

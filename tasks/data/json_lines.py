@@ -29,8 +29,8 @@ class Loaded:
         return cls(rows, tuple(rows.column_names))
 
 
-def load_records(file: DataFile, sha256: str) -> Loaded:
-    """The file's lines as a table of one column, each parsed when it is asked for.
+def load_records(file: DataFile, sha256: str) -> Loaded | None:
+    """The file's lines as a table of one column, each parsed when it is asked for; ``None`` if all are blank.
 
     Raises:
         InputError: with every line that is not one JSON object of its own in UTF-8.
@@ -40,6 +40,8 @@ def load_records(file: DataFile, sha256: str) -> Loaded:
     found = diagnose_jsonl(file.path, file.name)
     if found.problems:
         raise InputError(found.problems)
+    if found.rows == 0:
+        return None
     rows = datasets.Dataset.from_generator(
         _texts,
         features=datasets.Features({RECORD: datasets.Value("string")}),

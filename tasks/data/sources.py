@@ -308,7 +308,7 @@ def _read_csv(file: DataFile, sha256: str) -> Loaded | None:
     return _loaded("csv", file, sha256, options)
 
 
-def _read_jsonl(file: DataFile, sha256: str) -> Loaded:
+def _read_jsonl(file: DataFile, sha256: str) -> Loaded | None:
     require_short_rows(file.path, file.name)
     try:
         rows = _load("json", file.path, sha256)
