@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.progress import Progress, silent
 from data_contracts.records.base import digest_bytes
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
@@ -88,23 +89,27 @@ def check_contract(
     *,
     contract: Contract,
     task: Task,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
     splits: SplitSettings,
     folder: Path,
     earlier: EarlierSnapshots | None = None,
+    progress: Progress = silent,
 ) -> ContractEvidence:
     """What the rows say to the contract and to the pipeline's own rules.
 
     Writes ``accepted.parquet`` and ``rejected.parquet`` into ``folder``, both or neither. Rows that break a
     blocking or a quarantine rule are rejected with their reasons; whether the run ends there is for the gate
     to say. The rows are walked over twice and never held in memory together. With ``earlier`` snapshots their
-    rows stay before new ones that are nearly alike, and nothing like their gate rows is learned from.
+    rows stay before new ones that are nearly alike, and nothing like their gate rows is learned from. Without
+    a tokenizer the rules about tokens are left out, which is for the caller to tell; no run does that.
 
     Raises:
         InputError: the contract speaks of a column these rows lack, or the tokenizer does not suit them.
     """
-    checks = checks_for(contract.checks, contract.name, task, rows, max_tokens=max_tokens)
+    checks = checks_for(
+        contract.checks, contract.name, task, rows, max_tokens=max_tokens, with_tokens=tokenizer is not None
+    )
     found = examine(
         rows,
         checks,
@@ -112,6 +117,7 @@ def check_contract(
         max_tokens=max_tokens,
         splits=splits,
         earlier=earlier or EarlierSnapshots(),
+        progress=progress,
     )
     write_checked(rows, found.facts, found.rejections, accepted=folder / ACCEPTED, rejected=folder / REJECTED)
     return evidence_of(

@@ -10,7 +10,15 @@ import numpy as np
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import Split
 from tasks.data.columns import Form
-from tasks.data.lengths import UNKNOWN, Cut, TokenCounts, measure_chats, measure_pairs, measure_texts
+from tasks.data.lengths import (
+    UNKNOWN,
+    Cut,
+    TokenCounts,
+    measure_chats,
+    measure_pairs,
+    measure_texts,
+    unmeasured,
+)
 from tasks.data.row_batches import STRING, RowBatch
 from tasks.data.splitting import groups, questions, row_ids, split_of
 
@@ -51,9 +59,9 @@ class RowFacts:
 
 
 def facts_of(
-    batch: RowBatch, *, tokenizer: "PreTrainedTokenizerBase", max_tokens: int, shares: SplitSettings
+    batch: RowBatch, *, tokenizer: "PreTrainedTokenizerBase | None", max_tokens: int, shares: SplitSettings
 ) -> RowFacts:
-    """The facts of a batch's rows.
+    """The facts of a batch's rows; without a tokenizer their lengths in tokens are unknown.
 
     Raises:
         InputError: the tokenizer does not suit rows of this form.
@@ -104,9 +112,11 @@ def _lengths(
     batch: RowBatch,
     identities: np.ndarray[Any, Any],
     usable: Bools,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
 ) -> TokenCounts:
+    if tokenizer is None:
+        return unmeasured(len(batch))
     chosen = np.flatnonzero(usable)
     # Equal rows have equal lengths; data with many duplicates would otherwise be tokenised many times.
     _, first, back = np.unique(identities[chosen], return_index=True, return_inverse=True)
@@ -155,13 +165,14 @@ def _spread(
 
 def _shape(conversations: Sequence[Any]) -> Shape:
     return Shape(
-        turns_well_formed=np.array([_well_formed(turns) for turns in conversations], dtype=bool),
-        role_order_ok=np.array([_roles_in_order(turns) for turns in conversations], dtype=bool),
+        turns_well_formed=np.array([well_formed(turns) for turns in conversations], dtype=bool),
+        role_order_ok=np.array([roles_in_order(turns) for turns in conversations], dtype=bool),
         assistant_turns=np.array([_roles(t).count("assistant") for t in conversations], dtype=np.int32),
     )
 
 
-def _well_formed(turns: Any) -> bool:
+def well_formed(turns: Any) -> bool:
+    """Whether every turn is a role and a content that is not blank, and nothing else."""
     return (
         isinstance(turns, list)
         and bool(turns)
@@ -176,7 +187,7 @@ def _well_formed(turns: Any) -> bool:
     )
 
 
-def _roles_in_order(turns: Any) -> bool:
+def roles_in_order(turns: Any) -> bool:
     """After at most one system turn: user, assistant, user, ..., assistant."""
     roles = _roles(turns)
     talk = roles[1:] if roles[:1] == ["system"] else roles

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.progress import Progress, silent
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, Split
@@ -67,9 +68,17 @@ class Examination:
 
 
 def checks_for(
-    asked: Sequence[Check], contract: str, task: Task, rows: SourceRows, *, max_tokens: int
+    asked: Sequence[Check],
+    contract: str,
+    task: Task,
+    rows: SourceRows,
+    *,
+    max_tokens: int,
+    with_tokens: bool = True,
 ) -> Checks:
     """The checks ``asked`` for by ``contract`` that apply to rows of this form, and the pipeline's own.
+
+    Those about tokens are left out unless ``with_tokens``.
 
     Raises:
         InputError: one is about a column that these rows, whatever their form, do not have.
@@ -80,6 +89,9 @@ def checks_for(
     user_split, grouped = "split" in rows.columns, "group" in rows.columns
     own = row_checks(rows.form, max_tokens=max_tokens, user_split=user_split, asked=applicable)
     pointing = [*applicable, *own, *set_checks(user_split=user_split, grouped=grouped)]
+    if not with_tokens:
+        pointing = [check for check in pointing if not _about_tokens(check)]
+        applicable = [check for check in applicable if not _about_tokens(check)]
     return Checks(
         rows=tuple(
             c for c in pointing if c.scope is Scope.ROW and not c.whole_table and not is_repetition(c)
@@ -96,10 +108,11 @@ def examine(
     rows: SourceRows,
     checks: Checks,
     *,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
     splits: SplitSettings,
     earlier: EarlierSnapshots,
+    progress: Progress = silent,
 ) -> Examination:
     """Runs all checks over all rows.
 
@@ -115,6 +128,7 @@ def examine(
         shares=splits,
         compare=any(check.rule in COMPARERS for check in checks.likenesses),
         digests_of=sorted({name for check in unique for name in check.columns}),
+        progress=progress,
     )
     facts = first.facts
     row_results = (*_with_cuts(first.results, facts), *_repetitions(checks.repetitions, unique, facts))
@@ -184,6 +198,12 @@ def _compared(check: Check, compared: Compared) -> CheckResult:
     return result_of(
         check, COMPARERS[str(check.rule)](compared, float(str(check.arguments["similarity"]))), rows
     )
+
+
+def _about_tokens(check: Check) -> bool:
+    if check.rule in CATALOGUE and CATALOGUE[check.rule].needs_tokenizer:
+        return True
+    return any(column.endswith("tokens") for column in check.columns)
 
 
 def _is_crossing(check: Check) -> bool:

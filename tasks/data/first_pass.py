@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from data_contracts.progress import Progress, silent
 from data_contracts.records.settings import SplitSettings
 from tasks.data.checks import Check, CheckKind, Scope
 from tasks.data.columns import Form
@@ -65,10 +66,11 @@ def walk(
     rows: SourceRows,
     checks: Sequence[Check],
     *,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
     shares: SplitSettings,
     compare: bool,
+    progress: Progress = silent,
     digests_of: Sequence[str] = (),
 ) -> FirstPass:
     """Runs ``checks``, which are about single rows, over all rows.
@@ -93,6 +95,7 @@ def walk(
         observed.append(suite.run(columns_of(batch, facts, checks)))
         starts.append(batch.start)
         parts.append(_part(batch, facts, labels, compare=compare, digests_of=digests_of))
+        progress(batch.start + len(batch), len(rows), "rows checked")
     results = tuple(
         judged(check, [seen[index] for seen in observed], starts, len(rows))
         for index, check in enumerate(suite.checks)

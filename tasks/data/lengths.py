@@ -79,6 +79,13 @@ def measure_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", ma
     )
 
 
+def unmeasured(rows: int) -> TokenCounts:
+    """The lengths of rows for which there is no tokenizer."""
+    unknown = np.full(rows, UNKNOWN, np.int32)
+    nothing = np.full(rows, Cut.NOTHING)
+    return _counts(unknown, supervised=unknown, prompts=unknown, cut=nothing)
+
+
 def measure_pairs(
     prompts: Sequence[str],
     completions: Sequence[str],

@@ -41,6 +41,8 @@ class CatalogueRule:
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     on_columns: bool = False
     """May stand below one content column and then looks at it alone."""
+    needs_tokenizer: bool = False
+    """Not run where no model is named."""
     withholds: bool = False
     """What it finds must not be written down, the content of a row that leaves by it included."""
     weakest: RuleSeverity = RuleSeverity.WARNING
@@ -119,6 +121,7 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="move white space from the prompt's end to the completion's start in the rows named",
         severity=_WARNING,
         forms=frozenset({Form.PROMPT_COMPLETION}),
+        needs_tokenizer=True,
     ),
     "template_renders": CatalogueRule(
         scope=Scope.ROW,
@@ -128,12 +131,14 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="change the roles of the rows named, or choose a model whose template has them",
         forms=frozenset({Form.MESSAGES}),
         weakest=_QUARANTINE,
+        needs_tokenizer=True,
     ),
     "max_tokens": CatalogueRule(
         scope=Scope.ROW,
         expected="at most {max_tokens} tokens in each row",
         requirement="The model reads {max_tokens} tokens of a row; what is longer would be cut.",
         remedy="raise model.max_tokens, or shorten the rows named",
+        needs_tokenizer=True,
     ),
     "answer_cut_away": CatalogueRule(
         scope=Scope.ROW,
@@ -142,6 +147,7 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="raise model.max_tokens, or shorten the prompts of the rows named",
         forms=GENERATIVE,
         weakest=_QUARANTINE,
+        needs_tokenizer=True,
     ),
     "template_marks": CatalogueRule(
         scope=Scope.TABLE,
@@ -151,6 +157,7 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="none is needed where template_renders holds; a template with marks is surer",
         severity=_WARNING,
         forms=frozenset({Form.MESSAGES}),
+        needs_tokenizer=True,
     ),
     "near_duplicates": CatalogueRule(
         scope=Scope.ROWS,

@@ -20,7 +20,7 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def table_results(
-    checks: Sequence[Check], facts: AllFacts, accepted: Positions, tokenizer: "PreTrainedTokenizerBase"
+    checks: Sequence[Check], facts: AllFacts, accepted: Positions, tokenizer: "PreTrainedTokenizerBase | None"
 ) -> tuple[CheckResult, ...]:
     """The results of ``checks`` over the ``accepted`` rows, in the order given."""
     plain = [check for check in checks if check.kind is not CheckKind.RULE]
@@ -50,7 +50,7 @@ def _at(accepted: Positions, result: CheckResult) -> CheckResult:
 
 
 def _rule(
-    check: Check, facts: AllFacts, accepted: Positions, tokenizer: "PreTrainedTokenizerBase"
+    check: Check, facts: AllFacts, accepted: Positions, tokenizer: "PreTrainedTokenizerBase | None"
 ) -> CheckResult:
     labels, splits = facts.labels[accepted], facts.splits[accepted]
     match check.rule:
