@@ -122,6 +122,7 @@ def _checker(read: ReadData, model: str | None, max_tokens: int, progress: Progr
             max_tokens=max_tokens,
             splits=SplitSettings(),
             folder=folder,
+            progress=progress,
         )
 
     return check

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from data_contracts.records.base import Record
-from data_contracts.records.snapshot import ContractEvidence, RuleSeverity
+from data_contracts.records.snapshot import ContractEvidence
 
 
 class ContractReport(Record):
@@ -19,9 +19,7 @@ class ContractReport(Record):
 
     @classmethod
     def of(cls, evidence: ContractEvidence, notes: tuple[str, ...]) -> "ContractReport":
-        broken = [
-            rule.name for rule in evidence.rules if not rule.passed and rule.severity is RuleSeverity.BLOCKING
-        ]
+        broken = [rule.name for rule in evidence.rules if rule.blocks]
         count = "1 blocking rule" if len(broken) == 1 else f"{len(broken)} blocking rules"
         contract = evidence.contract_name
         sentence = (

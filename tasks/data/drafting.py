@@ -57,16 +57,31 @@ def draft_contract(summary: RowSummary, source: DraftSource) -> str:
         lines += _indented(
             _property(column, is_label=summary.form is Form.CLASSIFICATION and column.name == "label"), 6
         )
+    if summary.form is Form.MESSAGES:
+        lines += _indented(_turn_rules(summary), 6)
     return "\n".join(lines) + "\n"
 
 
+def _turn_rules(summary: RowSummary) -> Iterator[str]:
+    if summary.malformed:
+        yield f"# {summary.malformed:,} conversations have blank turns or roles out of order. The rules:"
+    else:
+        yield "# Observed: in every conversation no turn is blank, and user and assistant alternate."
+    mark = "# " if summary.malformed else ""
+    for name, rule in (("turns_well_formed", "turns_well_formed"), ("role_order_ok", "role_order")):
+        yield f"{mark}- name: {name}"
+        yield f"{mark}  logicalType: boolean"
+        yield f"{mark}  quality:"
+        for line in _entry(rule, "invalidValues", ["arguments: {validValues: [true]}", "mustBe: 0"]):
+            yield f"{mark}    {line}"
+
+
 def _table_rules(summary: RowSummary) -> Iterator[str]:
-    # Judged on what is accepted: rows that repeat another or lack a value are put aside before.
-    left = summary.rows - summary.repeats - sum(column.nulls for column in summary.columns)
-    fewest = _rounded_down(left * 9 // 10)
+    # Judged on what is accepted: repeats and rows that cannot be used are put aside before.
+    fewest = _rounded_down(summary.usable * 9 // 10)
     share = 100 * summary.repeats / summary.rows
     names = ", ".join(column.name for column in summary.columns)
-    yield f"# Observed: {max(left, 0):,} usable rows, each once. Under nine in ten of them, an export broke."
+    yield f"# Observed: {summary.usable:,} usable rows, each once. With far fewer, an export broke."
     yield from _entry("rows_expected", "rowCount", [f"mustBeGreaterOrEqualTo: {max(1, fewest)}"])
     yield f"# Observed: {summary.repeats:,} rows repeat an earlier one ({share:.1f} %), which is kept."
     most = min(100, int(share) + 2) if summary.repeats else 1

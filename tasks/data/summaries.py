@@ -13,6 +13,7 @@ import numpy as np
 from data_contracts.records.base import canonical_json
 from data_contracts.records.metrics import Task
 from tasks.data.columns import CONTENT_COLUMNS, Form, form_of
+from tasks.data.derived import roles_in_order, well_formed
 from tasks.data.row_batches import KINDS, is_null, kind_of
 
 MOST_LABELS = 200
@@ -75,6 +76,10 @@ class RowSummary:
     rows: int
     repeats: int
     """Rows whose content an earlier row has."""
+    usable: int
+    """Rows that can be learned from, each counted once however often it is there."""
+    malformed: int
+    """Rows that cannot: a value is no text, or a conversation has no order."""
     columns: tuple[ColumnSummary, ...]
 
     def column(self, name: str) -> ColumnSummary:
@@ -85,18 +90,24 @@ def summarise(batches: Iterable[Columns], form: Form) -> RowSummary:
     """What the rows of all ``batches`` look like; 24 bytes a row stay in memory while it is found out."""
     counts = {name: _Counting() for name in CONTENT_COLUMNS[form]}
     seen: set[bytes] = set()
-    rows = 0
+    rows = usable = malformed = 0
     for batch in batches:
         content = [batch[name] for name in counts]
         for counting, values in zip(counts.values(), content, strict=True):
             counting.add(values)
         for row in zip(*content, strict=True):
             rows += 1
-            seen.add(hashlib.sha256(_bytes(row)).digest()[:16])
+            whole = _is_usable(row, form)
+            malformed += not whole
+            digest = hashlib.sha256(_bytes(row)).digest()[:16]
+            usable += whole and digest not in seen
+            seen.add(digest)
     return RowSummary(
         form=form,
         rows=rows,
         repeats=rows - len(seen),
+        usable=usable,
+        malformed=malformed,
         columns=tuple(counting.summary(name) for name, counting in counts.items()),
     )
 
@@ -161,6 +172,12 @@ def _round_up(value: int) -> int:
     """The next of 1, 2, 5, 10, 20, 50, ..."""
     power: int = 10 ** (len(str(value)) - 1)
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+
+
+def _is_usable(row: Sequence[Any], form: Form) -> bool:
+    if form is Form.MESSAGES:
+        return well_formed(row[0]) and roles_in_order(row[0])
+    return all(isinstance(value, str) for value in row)
 
 
 def _turns_length(turns: Sequence[Any]) -> int:

@@ -11,6 +11,7 @@ from tasks.data.pages.charts import bars, histogram
 from tasks.data.pages.markup import Html, facts, page, table, tag
 from tasks.data.pages.places import told_places
 from tasks.data.summaries import RowSummary
+from tasks.data.withholding import shown_values
 
 _ORDER = (RuleSeverity.BLOCKING, RuleSeverity.QUARANTINE, RuleSeverity.WARNING)
 _COLOURS = {RuleSeverity.BLOCKING: "bad", RuleSeverity.QUARANTINE: "warn", RuleSeverity.WARNING: ""}
@@ -52,7 +53,7 @@ def rows_section(summary: RowSummary) -> list[Html]:
     parts: list[Html] = []
     for column in summary.columns:
         if column.name == "label" and column.values:
-            parts += [tag("h3", "Labels"), bars(column.values, total=summary.rows)]
+            parts += [tag("h3", "Labels"), bars(shown_values(column.values), total=summary.rows)]
         elif column.lengths is not None:
             parts.append(histogram(f"Length of {column.name}", column.lengths, "characters"))
     return [tag("h2", "The accepted rows"), *parts] if parts else []
