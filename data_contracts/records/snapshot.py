@@ -64,6 +64,7 @@ class SourceFile(Record):
 
     name: str
     sha256: Digest
+    """Of the plain content, as that of ``size_bytes``; a packed file has other bytes."""
     size_bytes: int
     rows: int
 
@@ -76,6 +77,8 @@ class ContractEvidence(Record):
     """Of the ODCS file's bytes."""
     contract_name: str
     sources: tuple[SourceFile, ...]
+    notes: tuple[str, ...] = ()
+    """How the rows were understood where the settings do not say it, such as a form that was recognised."""
     rows_read: int
     rows_accepted: int
     rows_quarantined: int

@@ -1,6 +1,7 @@
 """The contract stage: an ODCS file, and what the rows say to every rule of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data_contracts" / "datasets"
 
+STATED = {"purpose", "limitations", "usage"}
+
 ACCEPTED = "accepted.parquet"
 REJECTED = "rejected.parquet"
 
@@ -36,6 +39,8 @@ class Contract:
     digest: str
     """Of the file's bytes."""
     checks: tuple[Check, ...]
+    stated: Mapping[str, str] = field(default_factory=dict)
+    """What its ``description`` says under ``purpose``, ``limitations`` and ``usage``; for people."""
 
 
 def load_contract(path: Path | None, task: Task) -> Contract:
@@ -81,7 +86,13 @@ def parse_contract(content: bytes, where: str, task: Task) -> Contract:
     if problems:
         raise InputError(p.model_copy(update={"where": f"{where}, {p.where}"}) for p in problems)
     name = document.name or document.id or Path(where).name
-    return Contract(name=name, digest=digest_bytes(content), checks=translation.checks)
+    stated = document.description.model_dump(include=STATED) if document.description else {}
+    return Contract(
+        name=name,
+        digest=digest_bytes(content),
+        checks=translation.checks,
+        stated={key: value for key, value in stated.items() if value},
+    )
 
 
 def check_contract(

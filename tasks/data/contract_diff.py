@@ -15,6 +15,10 @@ from tasks.data.contract import REJECTED
 _STRICTNESS = (RuleSeverity.WARNING, RuleSeverity.QUARANTINE, RuleSeverity.BLOCKING)
 _LISTED = 20
 
+_STRICTER_ABOVE = frozenset({"minimum_percent", "train", "tune", "gate", "reserve", "rows", "rows_per_label"})
+_STRICTER_BELOW = frozenset({"similarity", "maximum_percent", "psi", "distance", "area"})
+"""Arguments of lorafirst's own rules that reject more the higher, or the lower, they are."""
+
 
 def compare_contracts(old: Sequence[Check], new: Sequence[Check]) -> tuple[RuleChange, ...]:
     """Every rule that differs, in the order of the new contract; removed ones last."""
@@ -84,7 +88,7 @@ def _change(old: Check | None, new: Check) -> Change:
 
 def _steps(old: Check, new: Check) -> list[float | None]:
     """For each part of the rule above 0 if it became stricter, below 0 if laxer, ``None`` if neither."""
-    ranked = {"severity", "minimum", "maximum", "values", "comparisons"}
+    ranked = {"severity", "minimum", "maximum", "values", "comparisons", "arguments", "allowed_percent"}
     before, after = _essence(old), _essence(new)
     others = [None for name in before if name not in ranked and before[name] != after[name]]
     return [
@@ -94,7 +98,22 @@ def _steps(old: Check, new: Check) -> list[float | None]:
         _raised(_negative(old.maximum), _negative(new.maximum)),
         _narrowed(old.values, new.values),
         _compared(old.comparisons, new.comparisons),
+        _raised(_negative(old.allowed_percent), _negative(new.allowed_percent)),
+        *(
+            _argument_step(name, old.arguments.get(name), new.arguments.get(name))
+            for name in {*old.arguments, *new.arguments}
+        ),
     ]
+
+
+def _argument_step(name: str, old: object, new: object) -> float | None:
+    if old == new:
+        return 0
+    if not isinstance(old, int | float) or not isinstance(new, int | float):
+        return None
+    if name in _STRICTER_ABOVE:
+        return _raised(old, new)
+    return _raised(-old, -new) if name in _STRICTER_BELOW else None
 
 
 def _raised(old: float | None, new: float | None) -> float:

@@ -170,6 +170,7 @@ def evidence_of(
         contract=contract,
         contract_name=contract_name,
         sources=rows.files,
+        notes=rows.notes,
         rows_read=read,
         rows_accepted=accepted,
         rows_quarantined=read - accepted,
