@@ -108,6 +108,7 @@ def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
         update={
             "source": _resolved(settings.data.source, folder),
             "contract": _resolved_file(settings.data.contract, folder),
+            "earlier": tuple(str(folder / each) for each in settings.data.earlier),
         }
     )
     return settings.model_copy(update={"model": model, "data": data, "output": folder / settings.output})

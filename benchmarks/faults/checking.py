@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_NO_COLUMNS = ColumnSettings()
+
+
 @dataclass(frozen=True)
 class Named:
     """What a check named."""
@@ -42,7 +45,7 @@ class Checker:
     form: Form
     tokenizer: "PreTrainedTokenizerBase"
     max_tokens: int
-    columns: ColumnSettings = ColumnSettings()
+    columns: ColumnSettings = _NO_COLUMNS
     without: frozenset[str] = STATISTICAL
     earlier: EarlierSnapshots | None = None
 

@@ -9,17 +9,11 @@ from tasks.data.columns import CONTENT_COLUMNS, Form
 from tasks.data.rule_catalogue import CATALOGUE
 
 LABELS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
-STATISTICAL = frozenset(
-    {
-        "likely_label_errors",
-        "enough_rows",
-        "label_drift",
-        "length_drift",
-        "vocabulary_drift",
-        "two_sample_drift",
-    }
-)
+STATISTICAL = frozenset({"likely_label_errors"})
 """Rules that estimate: they are measured by rates, not among those that must raise no false alarm."""
+
+_ABOUT_MODELS = frozenset({"template_marks"})
+"""Rules that say something of the model and nothing of the rows."""
 
 _QUARANTINE = [{"property": "lorafirst.severity", "value": "quarantine"}]
 
@@ -34,7 +28,7 @@ def strict_contract(form: Form, *, without: frozenset[str] = STATISTICAL) -> byt
             **({"customProperties": _QUARANTINE} if rule.scope is not Scope.TABLE else {}),
         }
         for name, rule in CATALOGUE.items()
-        if form in rule.forms and name not in without
+        if form in rule.forms and name not in without | _ABOUT_MODELS
     ]
     document = {
         "version": "1.0.0",

@@ -97,6 +97,9 @@ class DataSettings(Record):
     contract: str | None = None
     """An ODCS 3 file. Unset: the contract for this task that lorafirst ships."""
     columns: ColumnSettings = ColumnSettings()
+    earlier: tuple[str, ...] = ()
+    """Folders ``snapshot`` of earlier runs, the last accepted one last. Their rows stay before new ones that
+    are nearly alike, nothing like their gate rows is learned from, and drift is measured from the last."""
 
 
 class SplitSettings(Record):

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from data_contracts.records.base import Cost, Digest, FileRecord, Record
+from data_contracts.records.drift import DriftReport
 from data_contracts.records.metrics import Task
 
 
@@ -90,6 +91,8 @@ class ContractEvidence(Record):
     rules: tuple[ContractRule, ...]
     labels: tuple[str, ...]
     """Sorted; empty for an instruction task."""
+    drift: DriftReport | None
+    """From the last accepted snapshot; ``None`` where no rule asks for it or there is none."""
     cost: Cost | None = None
     """Filled in by the stage that measured it."""
 

@@ -15,8 +15,10 @@ from tasks.data.contract import REJECTED
 _STRICTNESS = (RuleSeverity.WARNING, RuleSeverity.QUARANTINE, RuleSeverity.BLOCKING)
 _LISTED = 20
 
-_STRICTER_ABOVE = frozenset({"minimum_percent", "train", "tune", "gate", "reserve", "rows", "rows_per_label"})
-_STRICTER_BELOW = frozenset({"similarity", "maximum_percent", "psi", "distance", "area"})
+_STRICTER_ABOVE = frozenset(
+    {"minimum_percent", "train", "tune", "gate", "reserve", "rows", "rows_per_label", "alpha"}
+)
+_STRICTER_BELOW = frozenset({"similarity", "maximum_percent", "largest"})
 """Arguments of lorafirst's own rules that reject more the higher, or the lower, they are."""
 
 

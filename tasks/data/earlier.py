@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.records.base import digest_file
 from data_contracts.records.snapshot import Split
 from tasks.data.columns import CONTENT_COLUMNS, Form
 from tasks.data.likeness import Likeness, likeness_of, question_texts, whole_texts
@@ -36,6 +37,10 @@ class EarlierSnapshots:
     @property
     def last(self) -> Path | None:
         return self.folders[-1] if self.folders else None
+
+    def digests(self) -> tuple[str, ...]:
+        """Of every file of every snapshot, in order."""
+        return tuple(digest_file(folder / f"{split}.parquet") for folder in self.folders for split in Split)
 
     def row_ids(self) -> np.ndarray[Any, np.dtype[np.bytes_]]:
         """The identities of all their rows."""

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data_contracts.errors import InputError, Problem
 from data_contracts.progress import Progress, silent
+from data_contracts.records.drift import DriftReport
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, Split
@@ -23,6 +24,7 @@ from tasks.data.lengths import CUT_WORDS, Cut
 from tasks.data.pipeline_rules import ACROSS_SPLITS, row_checks, set_checks, table_checks, with_limit
 from tasks.data.row_set_rules import (
     CROSSING,
+    Met,
     crossing,
     first_equal,
     is_repetition,
@@ -32,8 +34,9 @@ from tasks.data.row_set_rules import (
 )
 from tasks.data.rule_catalogue import CATALOGUE
 from tasks.data.rules import Rejections, contract_rule
+from tasks.data.samples import contradicted_labels, drift_from_last
 from tasks.data.sources import SourceRows
-from tasks.data.table_rules import table_results
+from tasks.data.table_rules import ASPECTS, Whole, table_results
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,6 +68,7 @@ class Examination:
     """Over the rows left by the others."""
     table_results: tuple[CheckResult, ...]
     """Over the accepted rows; their positions count among all rows."""
+    drift: DriftReport | None
 
 
 def checks_for(
@@ -142,8 +146,11 @@ def examine(
     if "split" in rows.columns:
         reserved = bool((facts.splits == SPLITS.index(Split.RESERVE)).any())
     own = table_checks(rows.form, user_split="split" in rows.columns, reserved=reserved)
-    found = table_results((*checks.table, *own), facts, accepted, tokenizer)
-    return Examination(facts, rejections, row_results, likeness_results, found)
+    drift = None
+    if any(check.rule in ASPECTS for check in checks.table):
+        drift = drift_from_last(rows, facts, accepted, earlier)
+    found = table_results((*checks.table, *own), Whole(facts, accepted, tokenizer, drift))
+    return Examination(facts, rejections, row_results, likeness_results, found, drift)
 
 
 def evidence_of(
@@ -182,6 +189,7 @@ def evidence_of(
             *told(found.table_results, accepted),
         ),
         labels=tuple(names) if rows.form is Form.CLASSIFICATION else (),
+        drift=found.drift,
     )
 
 
@@ -196,9 +204,11 @@ def _told(result: CheckResult, count: int, rows: SourceRows, facts: AllFacts) ->
 
 def _compared(check: Check, compared: Compared) -> CheckResult:
     rows = int(compared.left.sum())
-    return result_of(
-        check, COMPARERS[str(check.rule)](compared, float(str(check.arguments["similarity"]))), rows
-    )
+    numbers: dict[str, Any] = dict(check.arguments)
+    if check.rule in COMPARERS:
+        return result_of(check, COMPARERS[check.rule](compared, numbers["similarity"]), rows)
+    wrong = contradicted_labels(compared, **numbers)
+    return result_of(check, Met(wrong, np.full(len(wrong), -1)), rows)
 
 
 def _about_tokens(check: Check) -> bool:

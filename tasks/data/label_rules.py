@@ -51,6 +51,19 @@ def rows_per_label(labels: Codes, splits: Codes, names: Sequence[str], **minimum
     return Finding(not wrong, listed(wrong) if wrong else "enough of each")
 
 
+def enough_rows(
+    labels: Codes, splits: Codes, names: Sequence[str], *, rows: float, rows_per_label: float
+) -> Finding:
+    """Whether ``train`` holds ``rows`` rows and, of data with labels, ``rows_per_label`` of each."""
+    trained = labels[splits == 0]
+    few = [f"{len(trained)} rows in train"] if len(trained) < rows else []
+    for code in np.unique(labels[labels >= 0]):
+        count = int((trained == code).sum())
+        if count < rows_per_label:
+            few.append(f"{count} of {names[code]}")
+    return Finding(not few, listed(few) if few else f"{len(trained)} rows in train")
+
+
 def listed(parts: Sequence[str]) -> str:
     """The first few parts, and how many more there are."""
     shown = ", ".join(parts[:_NAMED])

@@ -50,6 +50,7 @@ class CatalogueRule:
 
 
 _QUARANTINE, _WARNING = RuleSeverity.QUARANTINE, RuleSeverity.WARNING
+_ALPHA = {"alpha": Argument(0.01, 0.0, 1.0)}
 _SIMILARITY = {"similarity": Argument(0.8, 0.7, 1.0)}
 
 CATALOGUE: dict[str, CatalogueRule] = {
@@ -201,7 +202,7 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="look at the rows named, and correct the labels that are wrong",
         severity=_WARNING,
         forms=LABELLED,
-        arguments={"folds": Argument(5, 2, 20), "largest_sample": Argument(100_000, 1_000, 1_000_000)},
+        arguments={"folds": Argument(5, 2, 20), "largest_sample": Argument(50_000, 1_000, 1_000_000)},
     ),
     "label_share": CatalogueRule(
         scope=Scope.TABLE,
@@ -242,36 +243,39 @@ CATALOGUE: dict[str, CatalogueRule] = {
     ),
     "label_drift": CatalogueRule(
         scope=Scope.TABLE,
-        expected="labels as in the last accepted snapshot (population stability index at most {psi})",
+        expected="labels as in the last accepted snapshot: population stability index at most {largest}, or "
+        "no more than chance (p above {alpha})",
         requirement="A model trained on another mixture of labels is another model.",
         remedy="find out what changed at the source; accept it, or sample as before",
         severity=_WARNING,
         forms=LABELLED,
-        arguments={"psi": Argument(0.2, 0.0, 100.0)},
+        arguments={"largest": Argument(0.2, 0.0, 100.0), **_ALPHA},
     ),
     "length_drift": CatalogueRule(
         scope=Scope.TABLE,
-        expected="lengths as in the last accepted snapshot (Kolmogorov-Smirnov distance at most {distance})",
+        expected="lengths as in the last accepted snapshot: Kolmogorov-Smirnov distance at most {largest}, "
+        "or no more than chance (p above {alpha})",
         requirement="Rows of other lengths are often rows of another source.",
         remedy="find out what changed at the source",
         severity=_WARNING,
-        arguments={"distance": Argument(0.1, 0.0, 1.0)},
+        arguments={"largest": Argument(0.1, 0.0, 1.0), **_ALPHA},
     ),
     "vocabulary_drift": CatalogueRule(
         scope=Scope.TABLE,
-        expected="words as in the last accepted snapshot (Jensen-Shannon distance at most {distance})",
+        expected="words as in the last accepted snapshot: Jensen-Shannon distance at most {largest} beyond "
+        "chance, or no more than chance (p above {alpha})",
         requirement="Other words mean other subjects.",
         remedy="find out what changed at the source",
         severity=_WARNING,
-        arguments={"distance": Argument(0.3, 0.0, 1.0)},
+        arguments={"largest": Argument(0.05, 0.0, 1.0), **_ALPHA},
     ),
     "two_sample_drift": CatalogueRule(
         scope=Scope.TABLE,
-        expected="rows that a classifier cannot tell from the last accepted snapshot's (area under the curve "
-        "at most {area})",
+        expected="rows that a classifier cannot tell from the last accepted snapshot's: accuracy at most "
+        "{largest}, or no more than chance (p above {alpha})",
         requirement="What a classifier can tell apart differs (Lopez-Paz and Oquab, 2017).",
         remedy="find out what changed at the source",
         severity=_WARNING,
-        arguments={"area": Argument(0.6, 0.5, 1.0)},
+        arguments={"largest": Argument(0.6, 0.5, 1.0), **_ALPHA},
     ),
 }

@@ -11,6 +11,7 @@ from data_contracts.records.settings import DataSettings, RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.data.contract import check_contract, load_contract
 from tasks.data.datasheet_files import write_datasheet
+from tasks.data.earlier import find_earlier
 from tasks.data.snapshot import freeze_snapshot
 from tasks.data.source_files import find_data_files, is_hub_id
 from tasks.data.sources import SourceRows, read_rows
@@ -33,6 +34,7 @@ def require_readable(settings: RunSettings) -> None:
     if not is_hub_id(settings.data.source):
         find_data_files(settings.data.source)
     load_contract(_contract_path(settings), settings.task)
+    find_earlier(settings.data.earlier)
 
 
 @task(name="base model", cache_policy=NO_CACHE)
@@ -54,6 +56,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
     """The data held against its contract; accepted and rejected rows are stored."""
     settings = context.settings
     contract = load_contract(_contract_path(settings), settings.task)
+    earlier = find_earlier(settings.data.earlier)
     # A hub's data is known only once it is here; local files are known by their digests.
     hub_rows = read_rows(settings.data, settings.task) if is_hub_id(settings.data.source) else None
     key = StageKey(
@@ -67,6 +70,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
             "tokenizer": base.identity(),
             "max_tokens": settings.model.max_tokens,
             "splits": settings.splits.model_dump(mode="json"),
+            "earlier": list(earlier.digests()),
         },
         code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
@@ -82,6 +86,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
                 max_tokens=settings.model.max_tokens,
                 splits=settings.splits,
                 folder=folder,
+                earlier=earlier,
             )
         return evidence.model_copy(update={"cost": checking.cost})
 

@@ -87,7 +87,8 @@ def test_rows_with_personal_data_or_secrets_are_never_shown(
     ]
     sheet = Sheet(tmp_path, rows, chat_tokenizer)
     assert secret not in sheet.page + sheet.markdown
-    assert "passed over" in sheet.page
+    # Either the contract put them aside, or they were passed over as examples.
+    assert sheet.evidence.rows_quarantined > 200 or "passed over" in sheet.page
 
 
 def test_a_private_label_is_withheld(tmp_path: Path, chat_tokenizer: Any) -> None:

@@ -378,6 +378,7 @@ def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
             cut_rows={},
             rules=(rule,),
             labels=("a", "b"),
+            drift=None,
         )
 
     blocked = decide_contract(evidence(RuleSeverity.BLOCKING), policy=ACCURACY, run_id=RUN)
