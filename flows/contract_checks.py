@@ -14,7 +14,7 @@ from data_contracts.records.settings import DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence
 from tasks.data.contract import ACCEPTED, Contract, check_contract
 from tasks.data.contract_diff import compare_contracts, compare_rows
-from tasks.data.drafting import DraftSource, draft_contract
+from tasks.data.drafting import DraftSource, draft_contract, own_rules
 from tasks.data.pages.contract_page import contract_page
 from tasks.data.standalone import ReadData, columns_of, load_for, read_for
 from tasks.data.summaries import summarise, summarise_file
@@ -29,7 +29,7 @@ NO_MODEL = "No model was named, so rules on tokens were not run; --model runs th
 Check = Callable[[Contract, Path], ContractEvidence]
 
 
-def draft(data: DataSettings, task: Task | None, *, command: str) -> str:
+def draft(data: DataSettings, task: Task | None, *, command: str, progress: Progress) -> str:
     """A drafted contract as YAML.
 
     Raises:
@@ -37,8 +37,10 @@ def draft(data: DataSettings, task: Task | None, *, command: str) -> str:
     """
     read = read_for(data, tuple(Task) if task is None else (task,))
     summary = summarise(columns_of(read.rows), read.rows.form)
+    with tempfile.TemporaryDirectory(prefix="lorafirst-contract-") as temporary:
+        found = _checker(read, None, 256, progress)(own_rules(read.rows.form), Path(temporary))
     name = Path(data.source.rstrip("/")).name
-    return draft_contract(summary, DraftSource(name=name, command=command, notes=read.notes))
+    return draft_contract(summary, found, DraftSource(name=name, command=command, notes=read.notes))
 
 
 def check_alone(

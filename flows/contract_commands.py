@@ -60,7 +60,10 @@ def init(
         from flows.contract_checks import draft
 
         settings = settings_of(data, column, form)
-        text = draft(settings, task_of(task), command=_check_command(data, output, task, column, form))
+        command = _check_command(data, output, task, column, form)
+        chosen = task_of(task)
+        with _watching(quiet=False) as progress:
+            text = draft(settings, chosen, command=command, progress=progress)
         if output is not None:
             _write_new(output, text)
     except LorafirstError as error:
@@ -68,7 +71,7 @@ def init(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        typer.echo(f"Wrote {output}. Tighten it, then: {_check_command(data, output, task, column, form)}")
+        typer.echo(f"Wrote {output}. Tighten it, then: {command}")
 
 
 @app.command(

@@ -32,7 +32,6 @@ _CHANGES = {
     Change.LOOSENED: ("▼", "green"),
     Change.CHANGED: ("~", "yellow"),
 }
-_PLACES = 3
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def print_check(report: ContractReport) -> None:
-    """Every rule in a table, what to do about each broken one below it, and the verdict last."""
+    """Every rule in a table; below it where each broken one is broken and what to do; the verdict last."""
     console = Console()
     evidence = report.evidence
     for note in report.notes:
@@ -69,7 +68,6 @@ def print_check(report: ContractReport) -> None:
     table.add_column("if broken", no_wrap=True)
     table.add_column("result", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
-    table.add_column("where", overflow="fold")
     for rule in evidence.rules:
         table.add_row(*_cells(rule))
     console.print(table)
@@ -110,14 +108,13 @@ def print_comparison(compared: ContractComparison) -> None:
 def _cells(rule: ContractRule) -> list[Text | str]:
     if rule.passed:
         allowed = f"{rule.broken_rows:,}" if rule.broken_rows else ""
-        return [Text(rule.name), rule.severity.value, Text("✓ holds", style="green"), allowed, ""]
+        return [Text(rule.name), rule.severity.value, Text("✓ holds", style="green"), allowed]
     mark, style = _BROKEN[rule.severity]
     return [
         Text(rule.name, style=style),
         rule.severity.value,
         Text(mark, style=style),
         f"{rule.broken_rows:,}" if rule.broken_rows else "",
-        Text(_where(rule)),
     ]
 
 
@@ -125,15 +122,13 @@ def _longest(rules: Sequence[ContractRule]) -> int:
     return min(32, max((len(rule.name) for rule in rules), default=4))
 
 
-def _where(rule: ContractRule) -> str:
-    return told_places(rule.examples[:_PLACES], rule.broken_rows) if rule.examples else rule.observed
-
-
 def _print_broken(console: Console, rule: ContractRule) -> None:
     _, style = _BROKEN[rule.severity]
     _say(console, Text.assemble("\n", (f"{rule.name}", f"bold {style}"), f"  {rule.severity.value}"))
     _say(console, Text(f"    expected: {rule.expected}"))
     _say(console, Text(f"    found:    {rule.observed}"))
+    if rule.examples:
+        _say(console, Text(f"    where:    {told_places(rule.examples, rule.broken_rows)}"))
     _say(console, Text(f"    to do:    {rule.remedy}"))
 
 

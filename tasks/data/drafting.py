@@ -9,8 +9,14 @@ from dataclasses import dataclass
 
 import yaml
 
+from data_contracts.records.base import digest_bytes
+from data_contracts.records.snapshot import ContractEvidence
 from tasks.data.columns import Form
+from tasks.data.contract import Contract
+from tasks.data.odcs_custom import catalogue_check
+from tasks.data.rule_catalogue import CATALOGUE
 from tasks.data.summaries import ColumnSummary, RowSummary
+from tasks.data.withholding import private
 
 _MOST_ENUM = 50
 """More labels than these are counted in a comment, and not written as the allowed set."""
@@ -28,13 +34,22 @@ class DraftSource:
     """What was understood about the data without being said."""
 
 
-def draft_contract(summary: RowSummary, source: DraftSource) -> str:
-    """An ODCS 3 document in YAML that can be loaded, and that the summarised rows satisfy."""
+def own_rules(form: Form) -> Contract:
+    """A contract of lorafirst's own rules for rows of ``form``, less those that need a tokenizer."""
+    names = [name for name, rule in CATALOGUE.items() if form in rule.forms and not rule.needs_tokenizer]
+    return Contract(name="draft", digest=digest_bytes(b""), checks=tuple(map(catalogue_check, names)))
+
+
+def draft_contract(summary: RowSummary, found: ContractEvidence, source: DraftSource) -> str:
+    """An ODCS 3 document in YAML that can be loaded, and that the summarised rows satisfy.
+
+    ``found`` is what ``own_rules`` found in them.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "data"
     lines = [
         f"# Drafted by lorafirst from {_comment(source.name)}: {summary.rows:,} rows.",
-        "# Comments say what was observed, and every rule holds for that data. Tighten what is too generous,",
-        "# delete what does not matter, describe what nobody can see from the rows, then check:",
+        "# Comments say what was observed. No rule stops that data; some put rows aside, or warn. Tighten what",
+        "# is too generous, delete what does not matter, describe what nobody sees from the rows, then check:",
         f"#   {_comment(source.command)}",
         *(f"# {_comment(note)}" for note in source.notes),
         "version: 0.1.0",
@@ -50,7 +65,8 @@ def draft_contract(summary: RowSummary, source: DraftSource) -> str:
         "schema:",
         "  - name: rows",
         "    quality:",
-        *_indented(_table_rules(summary), 6),
+        *_indented(_table_rules(summary, found.rows_accepted), 6),
+        *_indented(_own_rules(summary.form, found), 6),
         "    properties:",
     ]
     for column in summary.columns:
@@ -76,12 +92,21 @@ def _turn_rules(summary: RowSummary) -> Iterator[str]:
             yield f"{mark}    {line}"
 
 
-def _table_rules(summary: RowSummary) -> Iterator[str]:
-    # Judged on what is accepted: repeats and rows that cannot be used are put aside before.
-    fewest = _rounded_down(summary.usable * 9 // 10)
+def _own_rules(form: Form, found: ContractEvidence) -> Iterator[str]:
+    yield "# Rules of lorafirst's own, each with what a broken one does and what was observed."
+    asked = {check.name for check in own_rules(form).checks}
+    for rule in found.rules:
+        if rule.name in asked:
+            yield f"- {{type: custom, engine: lorafirst, implementation: {rule.name}}}"
+            yield f"  # {rule.severity.value}; observed: {_comment(rule.observed)}."
+
+
+def _table_rules(summary: RowSummary, accepted: int) -> Iterator[str]:
+    # Judged on what is accepted: what other rules put aside has gone before.
+    fewest = _rounded_down(accepted * 9 // 10)
     share = 100 * summary.repeats / summary.rows
     names = ", ".join(column.name for column in summary.columns)
-    yield f"# Observed: {summary.usable:,} usable rows, each once. With far fewer, an export broke."
+    yield f"# Observed: {accepted:,} rows accepted, each once. With far fewer, an export broke."
     yield from _entry("rows_expected", "rowCount", [f"mustBeGreaterOrEqualTo: {max(1, fewest)}"])
     yield f"# Observed: {summary.repeats:,} rows repeat an earlier one ({share:.1f} %), which is kept."
     most = min(100, int(share) + 2) if summary.repeats else 1
@@ -143,6 +168,11 @@ def _labels(column: ColumnSummary) -> Iterator[str]:
     if column.values is None or len(column.values) > _MOST_ENUM:
         count = "more than 200" if column.values is None else f"{len(column.values)}"
         yield f"  # Observed: {count} distinct values. Is this the label? Then list the allowed ones as enum."
+        return
+    hidden = sum(private([value for value, _ in column.values]))
+    if hidden:
+        yield f"  # Observed: {len(column.values)} distinct values. {hidden} of them look like personal data or"
+        yield "  # secrets, so that none is listed. Mend the data, then draft anew."
         return
     yield f"  # Observed: {len(column.values)} labels."
     yield "  enum:"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tasks.data.derived import SPLITS
+from tasks.data.withholding import WITHHELD, private
 
 Codes = np.ndarray[Any, np.dtype[Any]]
 
@@ -65,6 +66,7 @@ def enough_rows(
 
 
 def listed(parts: Sequence[str]) -> str:
-    """The first few parts, and how many more there are."""
-    shown = ", ".join(parts[:_NAMED])
+    """The first few parts, and how many more there are; a label may be somebody's address."""
+    first = parts[:_NAMED]
+    shown = ", ".join(WITHHELD if flag else part for part, flag in zip(first, private(first), strict=True))
     return shown if len(parts) <= _NAMED else f"{shown} and {len(parts) - _NAMED} more"

@@ -76,10 +76,8 @@ class RowSummary:
     rows: int
     repeats: int
     """Rows whose content an earlier row has."""
-    usable: int
-    """Rows that can be learned from, each counted once however often it is there."""
     malformed: int
-    """Rows that cannot: a value is no text, or a conversation has no order."""
+    """Rows that cannot be learned from: a value is no text, or a conversation has no order."""
     columns: tuple[ColumnSummary, ...]
 
     def column(self, name: str) -> ColumnSummary:
@@ -90,23 +88,19 @@ def summarise(batches: Iterable[Columns], form: Form) -> RowSummary:
     """What the rows of all ``batches`` look like; 24 bytes a row stay in memory while it is found out."""
     counts = {name: _Counting() for name in CONTENT_COLUMNS[form]}
     seen: set[bytes] = set()
-    rows = usable = malformed = 0
+    rows = malformed = 0
     for batch in batches:
         content = [batch[name] for name in counts]
         for counting, values in zip(counts.values(), content, strict=True):
             counting.add(values)
         for row in zip(*content, strict=True):
             rows += 1
-            whole = _is_usable(row, form)
-            malformed += not whole
-            digest = hashlib.sha256(_bytes(row)).digest()[:16]
-            usable += whole and digest not in seen
-            seen.add(digest)
+            malformed += not _is_usable(row, form)
+            seen.add(hashlib.sha256(_bytes(row)).digest()[:16])
     return RowSummary(
         form=form,
         rows=rows,
         repeats=rows - len(seen),
-        usable=usable,
         malformed=malformed,
         columns=tuple(counting.summary(name) for name, counting in counts.items()),
     )

