@@ -48,8 +48,8 @@ def draft_contract(summary: RowSummary, found: ContractEvidence, source: DraftSo
     slug = re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "data"
     lines = [
         f"# Drafted by lorafirst from {_comment(source.name)}: {summary.rows:,} rows.",
-        "# Comments say what was observed. No rule stops that data; some put rows aside, or warn. Tighten what",
-        "# is too generous, delete what does not matter, describe what nobody sees from the rows, then check:",
+        "# Comments say what was observed. No rule stops that data; some put rows aside, or warn. Tighten",
+        "# what is too generous, delete what does not matter, describe what nobody sees in rows, then check:",
         f"#   {_comment(source.command)}",
         *(f"# {_comment(note)}" for note in source.notes),
         "version: 0.1.0",
@@ -171,7 +171,7 @@ def _labels(column: ColumnSummary) -> Iterator[str]:
         return
     hidden = sum(private([value for value, _ in column.values]))
     if hidden:
-        yield f"  # Observed: {len(column.values)} distinct values. {hidden} of them look like personal data or"
+        yield f"  # Observed: {len(column.values)} distinct values. {hidden} look like personal data or"
         yield "  # secrets, so that none is listed. Mend the data, then draft anew."
         return
     yield f"  # Observed: {len(column.values)} labels."

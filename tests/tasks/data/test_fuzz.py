@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
-from data_contracts.records.settings import DataSettings
+from data_contracts.records.settings import DataSettings, SplitSettings
+from tasks.data.contract import REJECTED, check_contract, load_contract
 from tasks.data.local_copies import copies_folder
 from tasks.data.sources import read_rows
 from tests.tasks.data.conftest import every_value
@@ -139,6 +140,40 @@ def test_conversations_of_any_shape_are_rows_or_named(records: list[dict[str, An
     content = "".join(json.dumps(record) + "\n" for record in records).encode()
     found = outcome("a.jsonl", content, Task.INSTRUCTION)
     assert isinstance(found, str) or found == len(records)
+
+
+@pytest.mark.slow
+@settings(fuzzed, max_examples=15)
+@given(
+    st.lists(st.fixed_dictionaries({"text": values, "label": values}), min_size=1, max_size=5),
+    st.lists(st.fixed_dictionaries({"messages": turns | values}), min_size=1, max_size=5),
+)
+def test_every_row_of_any_shape_is_accepted_or_put_aside_with_a_reason(
+    chat_tokenizer: Any, labelled: list[dict[str, Any]], talks: list[dict[str, Any]]
+) -> None:
+    for task, records in ((Task.CLASSIFICATION, labelled), (Task.INSTRUCTION, talks)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            path = folder / "a.jsonl"
+            path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+            try:
+                rows = read_rows(DataSettings(source=str(path)), task)
+            except InputError:
+                continue
+            evidence = check_contract(
+                rows,
+                contract=load_contract(None, task),
+                task=task,
+                tokenizer=chat_tokenizer,
+                max_tokens=32,
+                splits=SplitSettings(),
+                folder=folder / "checked",
+            )
+            rejected = pd.read_parquet(folder / "checked" / REJECTED)
+            assert evidence.rows_accepted + len(rejected) == len(records)
+            assert rejected["reason"].str.len().gt(0).all()
+            unrun = [rule.name for rule in evidence.rules if rule.observed.startswith("not run")]
+            assert unrun == []
 
 
 ROW = b'{"text": "a", "label": "x"}\n'
