@@ -53,7 +53,7 @@ def inside_splits(of: Compared, least: float) -> Met:
     pairs = chosen[candidate_pairs(sketches)]
     pairs = pairs[of.facts.splits[pairs[:, 0]] == of.facts.splits[pairs[:, 1]]]
     pairs = _alike(pairs, _likeness(of.facts).wholes, of.rows, whole_texts, least)
-    return _losers(pairs, _order(of, np.arange(len(of.facts))))
+    return _losers(pairs, of)
 
 
 def across_splits(of: Compared, least: float) -> Met:
@@ -68,7 +68,7 @@ def across_splits(of: Compared, least: float) -> Met:
     pairs = chosen[candidate_pairs(likeness.wholes.take(chosen))]
     pairs = pairs[of.facts.splits[pairs[:, 0]] != of.facts.splits[pairs[:, 1]]]
     pairs = _alike(pairs, likeness.wholes, of.rows, whole_texts, least)
-    said = _losers(pairs, _order(of, np.arange(len(of.facts))))
+    said = _losers(pairs, of)
     rows, others = np.concatenate([asked.rows, said.rows]), np.concatenate([asked.others, said.others])
     ascending = np.argsort(rows)
     return Met(rows[ascending], others[ascending])
@@ -118,7 +118,7 @@ def _same_question_across(of: Compared, least: float) -> Met:
     pairs = np.concatenate([pairs[same], _equal_questions(of.facts, heads), alike])
     known = np.zeros(len(of.facts), dtype=bool)
     known[heads] = np.bincount(back, weights=of.known[chosen], minlength=len(heads)) > 0
-    met = _losers(pairs, _order(of, np.arange(len(of.facts)), known=known))
+    met = _losers(pairs, of, known)
     lost = np.full(len(of.facts), -1)
     lost[met.rows] = met.others
     partner = lost[heads][back]
@@ -136,35 +136,30 @@ def _equal_questions(facts: AllFacts, heads: np.ndarray[Any, Any]) -> Pairs:
     return np.concatenate(found)
 
 
-def _order(
-    of: Compared, positions: np.ndarray[Any, Any], known: np.ndarray[Any, Any] | None = None
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The rank of each row among all: the lower one stays."""
-    known = of.known if known is None else known
-    order = np.lexsort((of.facts.row_ids, _RANK[of.facts.splits], ~known))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    ranks: np.ndarray[Any, np.dtype[np.int64]] = rank[positions]
-    return ranks
-
-
-def _losers(pairs: Pairs, rank: np.ndarray[Any, np.dtype[np.int64]]) -> Met:
-    """Rows that leave so that no pair is left: in the order of rank, a row leaves if one that stays is its
-    like."""
+def _losers(pairs: Pairs, of: Compared, known: np.ndarray[Any, Any] | None = None) -> Met:
+    """Rows that leave so that no pair is left: in the order of precedence, a row leaves if one that stays is
+    its like."""
     neighbours: dict[int, list[int]] = {}
     for left, right in pairs.tolist():
         neighbours.setdefault(left, []).append(right)
         neighbours.setdefault(right, []).append(left)
+    rank = _precedence(np.unique(pairs), of, of.known if known is None else known)
     stays: set[int] = set()
     lost: dict[int, int] = {}
-    for row in sorted(neighbours, key=lambda position: int(rank[position])):
+    for row in rank:
         kept = [other for other in neighbours[row] if other in stays]
         if kept:
-            lost[row] = min(kept, key=lambda position: int(rank[position]))
+            lost[row] = min(kept, key=lambda position: rank[position])
         else:
             stays.add(row)
     rows = np.array(sorted(lost), dtype=np.int64)
     return Met(rows, np.array([lost[row] for row in rows.tolist()], dtype=np.int64))
+
+
+def _precedence(positions: np.ndarray[Any, Any], of: Compared, known: np.ndarray[Any, Any]) -> dict[int, int]:
+    """The positions with their rank, in the order of it: the lower one stays."""
+    order = np.lexsort((of.facts.row_ids[positions], _RANK[of.facts.splits[positions]], ~known[positions]))
+    return {position: rank for rank, position in enumerate(positions[order].tolist())}
 
 
 def _alike(pairs: Pairs, sketches: Sketches, rows: SourceRows, texts_of: TextsOf, least: float) -> Pairs:

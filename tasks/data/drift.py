@@ -135,10 +135,11 @@ def two_sample_drift(before: Sequence[str], now: Sequence[str]) -> DriftFigure:
 
 
 def word_counts(texts: Sequence[str]) -> Any:
-    """Sparse counts of hashed words, a row for each text."""
+    """Sparse counts of hashed words, a row for each text, a column for each word that is there."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    return HashingVectorizer(n_features=_BUCKETS, alternate_sign=False, norm=None).transform(texts)
+    counts = HashingVectorizer(n_features=_BUCKETS, alternate_sign=False, norm=None).transform(texts)
+    return counts[:, np.flatnonzero(counts.getnnz(axis=0))]
 
 
 def text_features(texts: Sequence[str]) -> Any:
@@ -149,7 +150,7 @@ def text_features(texts: Sequence[str]) -> Any:
     hashing = HashingVectorizer(n_features=2**18, alternate_sign=False, norm=None, ngram_range=(1, 2))
     counts = hashing.transform(texts)
     shared = np.flatnonzero(counts.getnnz(axis=0) >= 2)
-    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, shared])
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, shared] if len(shared) else counts)
 
 
 def _distance(matrix: Any, mask: np.ndarray[Any, Any]) -> float:

@@ -83,10 +83,9 @@ def walk(
         InputError: the tokenizer does not suit the rows.
     """
     suite = Suite(checks)
-    labels: dict[str, int] = {}
+    gathered = _Gathered(rows, compare=compare, digests_of=digests_of)
     observed: list[tuple[Observation, ...]] = []
     starts: list[int] = []
-    parts: list[_Part] = []
     measured = (
         (batch, facts_of(batch, tokenizer=tokenizer, max_tokens=max_tokens, shares=shares))
         for batch in rows.batches()
@@ -94,13 +93,13 @@ def walk(
     for batch, facts in ahead(measured):
         observed.append(suite.run(columns_of(batch, facts, checks)))
         starts.append(batch.start)
-        parts.append(_part(batch, facts, labels, compare=compare, digests_of=digests_of))
+        gathered.add(batch, facts)
         progress(batch.start + len(batch), len(rows), "rows checked")
     results = tuple(
         judged(check, [seen[index] for seen in observed], starts, len(rows))
         for index, check in enumerate(suite.checks)
     )
-    return FirstPass(_joined(parts, tuple(labels), digests_of), results)
+    return FirstPass(gathered.all(), results)
 
 
 def columns_of(
@@ -142,31 +141,6 @@ def _known(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.where(counts == UNKNOWN, np.nan, counts)
 
 
-@dataclass(frozen=True)
-class _Part:
-    facts: RowFacts
-    labels: np.ndarray[Any, np.dtype[np.int32]]
-    values: dict[str, np.ndarray[Any, np.dtype[np.uint64]]]
-    likeness: Likeness | None
-
-
-def _part(
-    batch: RowBatch, facts: RowFacts, labels: dict[str, int], *, compare: bool, digests_of: Sequence[str]
-) -> _Part:
-    codes = np.full(len(batch), NO_LABEL, dtype=np.int32)
-    if batch.form is Form.CLASSIFICATION:
-        column = batch.columns["label"]
-        for index, (text, kind) in enumerate(zip(column.texts.to_pylist(), column.kinds, strict=True)):
-            if kind == STRING:
-                codes[index] = labels.setdefault(text, len(labels))
-    return _Part(
-        facts,
-        codes,
-        {name: value_digests(batch.columns[name]) for name in digests_of if name in batch.columns},
-        likeness_of(batch) if compare else None,
-    )
-
-
 def value_digests(column: Column) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """64 bits of each value's type and text; 0 for a null."""
     import pandas as pd
@@ -176,32 +150,50 @@ def value_digests(column: Column) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return np.where(column.kinds == 0, np.uint64(0), digests | np.uint64(1))
 
 
-def _joined(parts: Sequence[_Part], label_names: tuple[str, ...], digests_of: Sequence[str]) -> AllFacts:
-    def whole(name: str) -> Any:
-        return np.concatenate([getattr(part.facts, name) for part in parts])
+class _Gathered:
+    """The facts of all rows, filled in batch by batch: their number is known, so nothing is held twice."""
 
-    def counted(name: str) -> Any:
-        return np.concatenate([getattr(part.facts.counts, name) for part in parts])
+    def __init__(self, rows: SourceRows, *, compare: bool, digests_of: Sequence[str]) -> None:
+        count = len(rows)
+        self.labels: dict[str, int] = {}
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {
+            "row_ids": np.empty(count, "S32"),
+            "questions": np.empty(count, "S32"),
+            "splits": np.empty(count, np.uint8),
+            "groups": np.empty(count, np.uint64),
+            "usable": np.empty(count, np.bool_),
+            "tokens": np.empty(count, np.int32),
+            "supervised_tokens": np.empty(count, np.int32),
+            "cut": np.empty(count, np.uint8),
+            "labels": np.full(count, NO_LABEL, np.int32),
+        }
+        self.values = {name: np.empty(count, np.uint64) for name in digests_of if name in rows.columns}
+        self.likeness = Likeness.room_for(count, rows.form) if compare else None
 
-    likenesses = [part.likeness for part in parts if part.likeness is not None]
-    return AllFacts(
-        row_ids=whole("row_ids"),
-        questions=whole("questions"),
-        splits=whole("splits"),
-        groups=whole("groups"),
-        usable=whole("usable"),
-        tokens=counted("tokens"),
-        supervised_tokens=counted("supervised_tokens"),
-        cut=counted("cut"),
-        labels=np.concatenate([part.labels for part in parts]),
-        label_names=label_names,
-        values={
-            name: np.concatenate([part.values[name] for part in parts])
-            for name in digests_of
-            if name in parts[0].values
-        },
-        likeness=Likeness.joined(likenesses) if likenesses else None,
-    )
+    def add(self, batch: RowBatch, facts: RowFacts) -> None:
+        part = slice(batch.start, batch.start + len(batch))
+        for name in ("row_ids", "questions", "splits", "groups", "usable"):
+            self.arrays[name][part] = getattr(facts, name)
+        for name in ("tokens", "supervised_tokens", "cut"):
+            self.arrays[name][part] = getattr(facts.counts, name)
+        if batch.form is Form.CLASSIFICATION:
+            self.arrays["labels"][part] = _label_codes(batch.columns["label"], self.labels)
+        for name, values in self.values.items():
+            values[part] = value_digests(batch.columns[name])
+        if self.likeness is not None:
+            self.likeness.put(part, likeness_of(batch))
+
+    def all(self) -> AllFacts:
+        return AllFacts(
+            **self.arrays, label_names=tuple(self.labels), values=self.values, likeness=self.likeness
+        )
+
+
+def _label_codes(column: Column, known: dict[str, int]) -> list[int]:
+    return [
+        known.setdefault(text, len(known)) if kind == STRING else NO_LABEL
+        for text, kind in zip(column.texts.to_pylist(), column.kinds, strict=True)
+    ]
 
 
 def split_names(codes: np.ndarray[Any, Any]) -> list[str]:

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tasks.data.columns import Form
 from tasks.data.row_batches import RowBatch
 from tasks.data.shingles import shingles_of
@@ -24,8 +22,17 @@ class Likeness:
     wholes: Sketches
     """The same as ``questions`` for rows of one text."""
 
-    def take(self, index: np.ndarray[Any, Any]) -> "Likeness":
-        return Likeness(self.questions.take(index), self.wholes.take(index))
+    def put(self, part: slice, other: "Likeness") -> None:
+        """Fills in the sketches of a part of the rows."""
+        self.questions.put(part, other.questions)
+        if self.wholes is not self.questions:
+            self.wholes.put(part, other.wholes)
+
+    @classmethod
+    def room_for(cls, rows: int, form: Form) -> "Likeness":
+        """To be filled in; rows of one text have one sketch."""
+        questions = Sketches.room_for(rows)
+        return cls(questions, questions if form is Form.CLASSIFICATION else Sketches.room_for(rows))
 
     @classmethod
     def joined(cls, parts: Sequence["Likeness"]) -> "Likeness":

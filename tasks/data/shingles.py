@@ -1,9 +1,9 @@
 """Texts as sets of hashed word triples, computed on whole Arrow arrays at once.
 
 A word is a run of letters and digits; a character of a script written without spaces is a word of its own.
-Texts are compared after Unicode NFKC and case folding to lower case, and white space and punctuation do not
-count. The hash of a word is a polynomial of its bytes modulo 2**64, taken from prefix sums of the whole
-buffer (Karp and Rabin, 1987), so that no text is ever touched in Python.
+Texts are compared after Unicode NFKC in lower case; white space and ASCII's punctuation do not count. The
+hash of a word is a polynomial of its bytes modulo 2**64 (Karp and Rabin, 1987), by Horner's rule over all
+words at once, so that no text is ever touched in Python.
 """
 
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ from tasks.data.columns import Form, form_of
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 _BATCH = 1000
@@ -58,22 +59,52 @@ def encode_split(
         InputError: a row's label is not among ``labels``, or the tokenizer does not suit the data.
     """
     import datasets
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    frame = pd.read_parquet(rows)
-    form = form_of(tuple(frame.columns), task)
-    places = [f"row {identity}" for identity in frame["row_id"]]
-    columns: dict[str, list[Any]] = {"row_id": list(frame["row_id"])}
-    encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
-    columns["input_ids"] = [row.input_ids for row in encoded]
-    columns["truncated"] = [row.tokens > max_tokens for row in encoded]
+    file = pq.ParquetFile(rows)
+    form = form_of(tuple(file.schema_arrow.names), task)
+    schema = _schema(form)
+    # Rows become compact arrays batch by batch; as Python lists each number would take four times the room.
+    tables = [
+        pa.table(_columns(batch.to_pandas(), form, tokenizer, max_tokens, labels), schema=schema)
+        for batch in file.iter_batches(batch_size=_BATCH)
+    ]
+    return datasets.Dataset(datasets.table.InMemoryTable(pa.concat_tables([schema.empty_table(), *tables])))
+
+
+def _schema(form: Form) -> "pa.Schema":
+    import pyarrow as pa
+
+    ids = pa.list_(pa.int64())
+    fields = [("row_id", pa.string()), ("input_ids", ids), ("truncated", pa.bool_())]
     if form is Form.CLASSIFICATION:
-        columns["labels"] = _label_indexes(frame["label"], labels, places)
-    else:
-        columns["labels"] = [row.labels for row in encoded]
-        columns["prompt_ids"] = [row.prompt_ids for row in encoded]
-        columns["reference"] = [row.reference for row in encoded]
-    return datasets.Dataset.from_dict(columns)
+        return pa.schema([*fields, ("labels", pa.int64())])
+    return pa.schema([*fields, ("labels", ids), ("prompt_ids", ids), ("reference", pa.string())])
+
+
+def _columns(
+    frame: "pd.DataFrame",
+    form: Form,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_tokens: int,
+    labels: tuple[str, ...],
+) -> dict[str, list[Any]]:
+    places = [f"row {identity}" for identity in frame["row_id"]]
+    encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
+    columns: dict[str, list[Any]] = {
+        "row_id": list(frame["row_id"]),
+        "input_ids": [row.input_ids for row in encoded],
+        "truncated": [row.tokens > max_tokens for row in encoded],
+    }
+    if form is Form.CLASSIFICATION:
+        return {**columns, "labels": _label_indexes(frame["label"], labels, places)}
+    return {
+        **columns,
+        "labels": [row.labels for row in encoded],
+        "prompt_ids": [row.prompt_ids for row in encoded],
+        "reference": [row.reference for row in encoded],
+    }
 
 
 def _label_indexes(values: "pd.Series[Any]", labels: tuple[str, ...], places: Sequence[str]) -> list[int]:
@@ -101,9 +132,8 @@ def _encode(
         Form.PROMPT_COMPLETION: _encode_pairs,
         Form.MESSAGES: _encode_messages,
     }[form]
-    for start in range(0, len(frame), _BATCH):
-        batch = frame.iloc[start : start + _BATCH]
-        yield from encode(batch, tokenizer, max_tokens, places[start : start + _BATCH])
+    # An empty list makes some tokenizers fail.
+    return encode(frame, tokenizer, max_tokens, places) if len(frame) else iter(())
 
 
 def _encode_texts(

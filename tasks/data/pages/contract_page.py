@@ -62,11 +62,16 @@ def rows_section(summary: RowSummary) -> list[Html]:
 def sources_section(sources: Sequence[SourceFile]) -> list[Html]:
     """The files with their digests."""
     rows: list[list[str | Html]] = [
-        [file.name, f"{file.rows:,}", f"{file.size_bytes:,}", tag("code", file.sha256)] for file in sources
+        [
+            Html.joined([tag("div", file.name), tag("code", file.sha256)]),
+            f"{file.rows:,}",
+            f"{file.size_bytes:,}",
+        ]
+        for file in sources
     ]
     return [
         tag("h2", "Read from"),
-        table(["file", "rows", "bytes", "sha256 of the plain content"], rows, numbers=frozenset({1, 2})),
+        table(["file and digest of its plain content", "rows", "bytes"], rows, numbers=frozenset({1, 2})),
     ]
 
 

@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -322,3 +323,40 @@ def test_mixed_value_types_are_left_for_the_contract_to_name(tmp_path: Path) -> 
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"text": t, "label": "x"}) for t in ("a", 5)), encoding="utf-8")
     assert list(frame_of(read(path))["text"]) == ["a", 5]
+
+
+def test_a_large_file_comes_in_batches(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.data.sources.BATCH_ROWS", 4)
+    path = write_rows("a.jsonl", [{"text": f"t{n}", "label": "x"} for n in range(10)])
+    rows = read(path)
+    assert [(batch.start, len(batch)) for batch in rows.batches()] == [(0, 4), (4, 4), (8, 2)]
+    assert list(frame_of(rows)["text"]) == [f"t{n}" for n in range(10)]
+    wanted = np.array([5, 9])
+    assert [batch.start for batch in rows.batches(wanted)] == [4, 8]
+
+
+def test_long_rows_come_in_fewer_at_a_time(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.data.sources.BATCH_BYTES", 10_000)
+    path = write_rows("a.jsonl", [{"text": "x" * 4_000, "label": "x"} for _ in range(6)])
+    assert [len(batch) for batch in read(path).batches()] == [2, 2, 2]
+
+
+def test_a_file_of_mixed_types_is_read_by_lines_and_keeps_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    values = ["a", 5, 0.5, True, None, ["b"], {"c": 1}]
+    path.write_text(
+        "\ufeff" + "\n\n".join(json.dumps({"text": value, "label": "x"}) for value in values),
+        encoding="utf-8",
+    )
+    assert list(frame_of(read(path))["text"]) == values
+
+
+def test_bytes_in_parquet_that_are_no_utf8_are_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    broken = pa.array([b"good", b"caf\xe9"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": broken, "label": ["x", "x"]}), tmp_path / "a.parquet")
+    message = refusal(tmp_path / "a.parquet")
+    assert "a.parquet, row 2, column 'text'" in message
+    assert "byte 0xe9" in message
