@@ -145,8 +145,8 @@ def main() -> None:
     result: dict[str, Any] = {"summary": counted(found), "deterministic": found}
     if not arguments.quick:
         labelled, others = built[LABELS], built[PAIRS_FORM].rows
-        result["label_errors"] = label_errors(labelled.check, questions(5000), share=0.05, repetitions=5)
-        result["drift"] = drifts(labelled.check, labelled.rows, others, repetitions=20)
+        result["label_errors"] = label_errors(labelled.check, labelled.rows, share=0.05, repetitions=3)
+        result["drift"] = drifts(labelled.check, labelled.rows, others, repetitions=10)
         result["peers"] = asked_peers(built, {peer: getattr(arguments, peer) for peer in PEERS})
         result["machine"] = machine()
         RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
