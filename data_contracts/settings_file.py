@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from data_contracts.errors import InputError, Problem
 from data_contracts.records.policy import SHIPPED_POLICIES, merged
 from data_contracts.records.settings import RunSettings
+from data_contracts.source_names import kind_of, protocol_of
 
 
 def load_settings(path: Path) -> RunSettings:
@@ -107,6 +108,7 @@ def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
         update={
             "source": _resolved(settings.data.source, folder),
             "contract": _resolved_file(settings.data.contract, folder),
+            "earlier": tuple(str(folder / each) for each in settings.data.earlier),
         }
     )
     return settings.model_copy(update={"model": model, "data": data, "output": folder / settings.output})
@@ -114,15 +116,10 @@ def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
 
 def _resolved(source: str, folder: Path) -> str:
     """An absolute path for what exists there or can only be a path; names of packages and hubs stay."""
-    if source.startswith("package:"):
+    if source.startswith("package:") or protocol_of(source) is not None:
         return source
     path = folder / source
-    looks_like_path = source.startswith((".", "/")) or Path(source).suffix in {
-        ".jsonl",
-        ".csv",
-        ".parquet",
-        ".gguf",
-    }
+    looks_like_path = source.startswith((".", "/")) or source.endswith(".gguf") or kind_of(source) is not None
     return str(path) if looks_like_path or path.exists() or glob.glob(str(path)) else source
 
 

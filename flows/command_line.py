@@ -1,18 +1,23 @@
-"""``lorafirst``: start a run, list runs, show one, answer an escalation, describe the settings."""
+"""``lorafirst``: start a run, list runs, show one, answer an escalation, work on contracts."""
 
 import gc
 import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-EXIT_FAULT = 1
-EXIT_INPUT = 2
-EXIT_DATA_REJECTED = 3
-EXIT_REQUIREMENT_UNMET = 4
+from flows import contract_commands
+from flows.failing import (
+    EXIT_DATA_REJECTED,
+    EXIT_FAULT,
+    EXIT_INPUT,
+    EXIT_REQUIREMENT_UNMET,
+    JsonOption,
+    fail,
+)
 
 app = typer.Typer(
     name="lorafirst",
@@ -23,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+app.add_typer(contract_commands.app)
 
 
 class Requirement(StrEnum):
@@ -71,9 +76,9 @@ def run(
         require_writable(settings.output)
         report = run_here(settings, quiet=as_json)
     except InputError as error:
-        _fail(error, EXIT_INPUT, as_json)
+        fail(error, EXIT_INPUT, as_json)
     except LorafirstError as error:
-        _fail(error, EXIT_FAULT, as_json)
+        fail(error, EXIT_FAULT, as_json)
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
         raise typer.Exit(130) from None
@@ -101,7 +106,7 @@ def runs(
     try:
         entries = list_runs(output)
     except LorafirstError as error:
-        _fail(error, EXIT_FAULT, as_json)
+        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
         return
@@ -123,9 +128,9 @@ def show(
     try:
         view = read_run(output, run)
     except InputError as error:
-        _fail(error, EXIT_INPUT, as_json)
+        fail(error, EXIT_INPUT, as_json)
     except LorafirstError as error:
-        _fail(error, EXIT_FAULT, as_json)
+        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(view.model_dump_json(indent=2))
         return
@@ -163,9 +168,9 @@ def _answer(run: str, output: Path, name: str, reason: str, *, approved: bool) -
     try:
         answer_escalation(output, run, approved=approved, name=name, reason=reason)
     except InputError as error:
-        _fail(error, EXIT_INPUT, as_json=False)
+        fail(error, EXIT_INPUT, as_json=False)
     except LorafirstError as error:
-        _fail(error, EXIT_FAULT, as_json=False)
+        fail(error, EXIT_FAULT, as_json=False)
     word = "approved" if approved else "denied"
     typer.echo(f"Recorded: {word}. Start the run again with the same command; it goes on from here.")
 
@@ -178,16 +183,6 @@ def schema() -> None:
     document = RunSettings.model_json_schema()
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     typer.echo(json.dumps(document, indent=2))
-
-
-def _fail(error: Exception, code: int, as_json: bool) -> NoReturn:
-    if as_json:
-        problems = [problem.model_dump() for problem in getattr(error, "problems", ())]
-        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "problems": problems}))
-    else:
-        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
-    raise typer.Exit(code) from None
 
 
 def main() -> None:

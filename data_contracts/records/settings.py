@@ -33,7 +33,7 @@ class ModelSettings(Record):
 OWN_COLUMNS = frozenset(
     {
         *("text", "label", "prompt", "completion", "messages", "split"),
-        *("row_id", "question", "source_file", "source_row"),
+        *("row_id", "question", "group_key", "tokens", "supervised_tokens", "source_file", "source_row"),
     }
 )
 """Names with a meaning of their own in our files and slices, which a kept column therefore cannot have."""
@@ -50,6 +50,9 @@ class ColumnSettings(Record):
     split: str | None = None
     """A column that already says ``train``, ``tune``, ``gate`` or ``reserve``. Unset: rows are split by
     content."""
+    group: str | None = None
+    """A column that names what belongs together (a customer, a thread): all rows of one group share a split,
+    which then follows from the group's name. A row without a group is split by content."""
     keep: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Further columns to carry into the snapshot as text, so that a policy's slices can name their values.
     Never trained on; no part of a row's identity."""
@@ -72,14 +75,31 @@ class ColumnSettings(Record):
         return keep
 
 
+class DataForm(StrEnum):
+    """Forms of instruction data that others write, and that are read as they are."""
+
+    ALPACA = "alpaca"
+    """Columns ``instruction``, ``output`` and perhaps ``input``."""
+    SHAREGPT = "sharegpt"
+    """A column ``conversations`` of turns with ``from`` and ``value``."""
+
+
 class DataSettings(Record):
     """The data, and the contract it must satisfy."""
 
     source: str = Field(min_length=1, examples=["questions.jsonl", "shards/*.parquet"])
-    """A jsonl, csv or parquet file or glob, ``package:NAME/PATH``, or a hub id."""
+    """A jsonl, csv or parquet file (jsonl and csv also packed: ``.gz``, ``.zst``), a glob, a folder whose
+    ``key=value`` subfolders become columns, the same behind ``s3://`` or ``gs://``, ``package:NAME/PATH``,
+    or a hub id."""
+    form: DataForm | None = None
+    """Read the rows in this form. Unset: as ``columns`` says, or in the form that columns and turns show
+    beyond doubt, which the run then names."""
     contract: str | None = None
     """An ODCS 3 file. Unset: the contract for this task that lorafirst ships."""
     columns: ColumnSettings = ColumnSettings()
+    earlier: tuple[str, ...] = ()
+    """Folders ``snapshot`` of earlier runs, the last accepted one last. Their rows stay before new ones that
+    are nearly alike, nothing like their gate rows is learned from, and drift is measured from the last."""
 
 
 class SplitSettings(Record):

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from data_contracts.records.base import Cost, Digest, FileRecord, Record
+from data_contracts.records.drift import DriftReport
 from data_contracts.records.metrics import Task
 
 
@@ -31,17 +32,32 @@ class ContractRule(Record):
     """One rule of the contract and what the data said to it."""
 
     name: str
+    rule: str | None
+    """Its name in lorafirst's own catalogue; ``None`` for what ODCS has itself."""
     severity: RuleSeverity
+    allowed_percent: float | None
+    """Of a quarantine: it blocks where more than so many percent of the rows leave by it."""
     passed: bool
     observed: str
     expected: str
     broken_rows: int
     """How many rows break it; 0 for a rule about the whole table that holds."""
+    broken_percent: float
+    """Of the rows that it looked at."""
     examples: tuple[str, ...]
     """The first few places, as file and row; never the text of a row."""
     remedy: str
     sentence: str
     """For somebody who does not read code."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the data cannot be used because of this rule."""
+        if self.passed or self.severity is RuleSeverity.WARNING:
+            return False
+        if self.severity is RuleSeverity.BLOCKING:
+            return True
+        return self.allowed_percent is not None and self.broken_percent > self.allowed_percent
 
 
 class SourceFile(Record):
@@ -49,6 +65,7 @@ class SourceFile(Record):
 
     name: str
     sha256: Digest
+    """Of the plain content, as that of ``size_bytes``; a packed file has other bytes."""
     size_bytes: int
     rows: int
 
@@ -61,12 +78,21 @@ class ContractEvidence(Record):
     """Of the ODCS file's bytes."""
     contract_name: str
     sources: tuple[SourceFile, ...]
+    notes: tuple[str, ...] = ()
+    """How the rows were understood where the settings do not say it, such as a form that was recognised."""
     rows_read: int
     rows_accepted: int
     rows_quarantined: int
+    max_tokens: int
+    """Of a row, that the model reads."""
+    cut_rows: dict[str, int]
+    """Rows read that truncation would cut, by what they lose: ``text``, ``part_of_answer``, ``answer``,
+    ``prompt`` (and with it the answer), ``behind_answer``."""
     rules: tuple[ContractRule, ...]
     labels: tuple[str, ...]
     """Sorted; empty for an instruction task."""
+    drift: DriftReport | None
+    """From the last accepted snapshot; ``None`` where no rule asks for it or there is none."""
     cost: Cost | None = None
     """Filled in by the stage that measured it."""
 

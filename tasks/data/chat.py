@@ -1,9 +1,10 @@
 """Conversations as token ids, with only the assistant's turns supervised."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_contracts.errors import InputError
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Turns = list[dict[str, str]]
+
+T = TypeVar("T")
 
 _MARK = re.compile(r"\{%-?\s*generation\b")
 
@@ -36,6 +39,41 @@ def encode_chats(
         InputError: the model has no template, it refuses a conversation, or it rewrites earlier turns
             so that the assistant's tokens cannot be found.
     """
+    encoded = []
+    for chat in try_chats(conversations, tokenizer, places):
+        if isinstance(chat, InputError):
+            raise chat
+        encoded.append(chat)
+    return encoded
+
+
+def try_chats(
+    conversations: Sequence[Turns], tokenizer: "PreTrainedTokenizerBase", places: Sequence[str]
+) -> list[ChatTokens | InputError]:
+    """As :func:`encode_chats`, with what stands in the way in the place of a conversation that is refused.
+
+    Raises:
+        InputError: the model has no chat template.
+    """
+    require_template(tokenizer)
+    pairs = list(zip(conversations, places, strict=True))
+    if has_generation_marks(tokenizer):
+        return [_tried(partial(_by_template_marks, turns, tokenizer, place)) for turns, place in pairs]
+    rendered = [_tried(partial(_prefixes, turns, tokenizer, place)) for turns, place in pairs]
+    # One call for the whole batch, and each text once: the last prefix is often the whole conversation.
+    texts = list(dict.fromkeys(t for group in rendered if isinstance(group, list) for t in group))
+    ids = dict(zip(texts, _ids(tokenizer, texts) if texts else [], strict=True))
+    special = _special_ids(tokenizer)
+    return [
+        group
+        if isinstance(group, InputError)
+        else _tried(partial(_by_prefixes, turns, group, ids, tokenizer, special, place))
+        for (turns, place), group in zip(pairs, rendered, strict=True)
+    ]
+
+
+def require_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Returns only if conversations can be written for the model; raises ``InputError`` otherwise."""
     if not tokenizer.chat_template:
         raise InputError.single(
             "model.source",
@@ -43,18 +81,18 @@ def encode_chats(
             found="no chat template",
             remedy="choose an instruction-tuned model, or give the data as prompt and completion",
         )
-    pairs = list(zip(conversations, places, strict=True))
-    if _MARK.search(str(tokenizer.chat_template)):
-        return [_by_template_marks(turns, tokenizer, place) for turns, place in pairs]
-    rendered = [_prefixes(turns, tokenizer, place) for turns, place in pairs]
-    # One call for the whole batch, and each text once: the last prefix is often the whole conversation.
-    texts = list(dict.fromkeys(text for group in rendered for text in group))
-    ids = dict(zip(texts, _ids(tokenizer, texts), strict=True))
-    special = _special_ids(tokenizer)
-    return [
-        _by_prefixes(turns, group, ids, tokenizer, special, place)
-        for (turns, place), group in zip(pairs, rendered, strict=True)
-    ]
+
+
+def has_generation_marks(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether the chat template itself says which tokens are the assistant's."""
+    return bool(_MARK.search(str(tokenizer.chat_template)))
+
+
+def _tried(make: Callable[[], T]) -> T | InputError:
+    try:
+        return make()
+    except InputError as refusal:
+        return refusal
 
 
 def _by_template_marks(turns: Turns, tokenizer: "PreTrainedTokenizerBase", place: str) -> ChatTokens:

@@ -1,5 +1,6 @@
 """A check: one rule of a contract, as data, before anything runs it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,13 +13,26 @@ class CheckKind(StrEnum):
     NOT_NULL = "not_null"
     IN_SET = "in_set"
     BETWEEN = "between"
-    LENGTH = "length"
     PATTERN = "pattern"
     UNIQUE = "unique"
     UNIQUE_TOGETHER = "unique_together"
     ROW_COUNT = "row_count"
     DISTINCT = "distinct"
     TOTAL = "total"
+    RULE = "rule"
+    """A rule of our own, see ``tasks.data.rule_catalogue``; its flags are held against Great Expectations'
+    set of permitted values like any column."""
+
+
+class Scope(StrEnum):
+    """What a rule of our own must have seen before it can judge."""
+
+    ROW = "row"
+    """One row alone."""
+    ROWS = "rows"
+    """All rows, to point at some."""
+    TABLE = "table"
+    """All accepted rows, to observe something of the whole."""
 
 
 WHOLE_TABLE = frozenset({CheckKind.ROW_COUNT, CheckKind.DISTINCT, CheckKind.TOTAL})
@@ -30,8 +44,8 @@ class View(StrEnum):
 
     VALUE = "value"
     NUMBER = "number"
-    STRIPPED = "stripped"
-    """Without the white space around it: a text of blanks counts as empty."""
+    LENGTH = "length"
+    """Characters of a text without the white space around it, so that a text of blanks counts as empty."""
     TYPE = "type"
     """The name of each value's type."""
     PRESENT = "present"
@@ -117,14 +131,22 @@ class Check:
     comparisons: tuple[Comparison, ...] = field(default=(NONE_BROKEN,))
     in_percent: bool = False
     """The comparison is with broken rows in percent of all rows."""
+    allowed_percent: float | None = None
+    """Of a quarantine: it blocks where more than so many percent of all rows leave by it."""
+    rule: str | None = None
+    """The name in the catalogue of a rule of our own."""
+    scope: Scope = Scope.ROW
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def whole_table(self) -> bool:
-        return self.kind in WHOLE_TABLE
+        return self.kind in WHOLE_TABLE or self.scope is Scope.TABLE
 
     @property
     def frame_column(self) -> str:
         """The column of the checked frame that holds this check's view."""
+        if self.kind is CheckKind.RULE:
+            return f"rule:{self.name}"
         if self.view is View.VALUE:
             return self.columns[0] if self.columns else ""
         if self.view is View.PRESENT:

@@ -1,35 +1,31 @@
 """The contract stage: an ODCS file, and what the rows say to every rule of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from data_contracts.errors import InputError, Problem
+from data_contracts.progress import Progress, silent
 from data_contracts.records.base import digest_bytes
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
-from data_contracts.records.snapshot import ContractEvidence, Split
+from data_contracts.records.snapshot import ContractEvidence
+from tasks.data.checked_rows import write_checked
 from tasks.data.checks import Check
-from tasks.data.columns import CONTENT_COLUMNS, DERIVED_COLUMNS, Form, form_of, forms_of
-from tasks.data.derived import places_of, with_derived_columns
-from tasks.data.expectations import CheckResult, run_checks
-from tasks.data.pipeline_rules import (
-    SAME_QUESTION,
-    row_checks,
-    shared_questions,
-    table_checks,
-    with_table_columns,
-)
-from tasks.data.rules import contract_rule, rejections
+from tasks.data.columns import CONTENT_COLUMNS, DERIVED_COLUMNS, forms_of
+from tasks.data.earlier import EarlierSnapshots
+from tasks.data.examination import checks_for, evidence_of, examine
 from tasks.data.sources import SourceRows
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data_contracts" / "datasets"
+
+STATED = {"purpose", "limitations", "usage"}
 
 ACCEPTED = "accepted.parquet"
 REJECTED = "rejected.parquet"
@@ -43,6 +39,8 @@ class Contract:
     digest: str
     """Of the file's bytes."""
     checks: tuple[Check, ...]
+    stated: Mapping[str, str] = field(default_factory=dict)
+    """What its ``description`` says under ``purpose``, ``limitations`` and ``usage``; for people."""
 
 
 def load_contract(path: Path | None, task: Task) -> Contract:
@@ -88,7 +86,13 @@ def parse_contract(content: bytes, where: str, task: Task) -> Contract:
     if problems:
         raise InputError(p.model_copy(update={"where": f"{where}, {p.where}"}) for p in problems)
     name = document.name or document.id or Path(where).name
-    return Contract(name=name, digest=digest_bytes(content), checks=translation.checks)
+    stated = document.description.model_dump(include=STATED) if document.description else {}
+    return Contract(
+        name=name,
+        digest=digest_bytes(content),
+        checks=translation.checks,
+        stated={key: value for key, value in stated.items() if value},
+    )
 
 
 def check_contract(
@@ -96,116 +100,45 @@ def check_contract(
     *,
     contract: Contract,
     task: Task,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
     splits: SplitSettings,
     folder: Path,
+    earlier: EarlierSnapshots | None = None,
+    progress: Progress = silent,
 ) -> ContractEvidence:
     """What the rows say to the contract and to the pipeline's own rules.
 
-    Writes ``accepted.parquet`` and ``rejected.parquet`` into ``folder``. Rows that break a blocking or a
-    quarantine rule are rejected with their reasons; whether the run ends there is for the gate to say.
+    Writes ``accepted.parquet`` and ``rejected.parquet`` into ``folder``, both or neither. Rows that break a
+    blocking or a quarantine rule are rejected with their reasons; whether the run ends there is for the gate
+    to say. The rows are walked over twice and never held in memory together. With ``earlier`` snapshots their
+    rows stay before new ones that are nearly alike, and nothing like their gate rows is learned from. Without
+    a tokenizer the rules about tokens are left out, which is for the caller to tell; no run does that.
 
     Raises:
-        InputError: the contract speaks of a column these rows lack, or the model's chat template
-            refuses a row.
+        InputError: the contract speaks of a column these rows lack, or the tokenizer does not suit them.
     """
-    frame = rows.frame.reset_index(drop=True)
-    form = form_of(tuple(frame.columns), task)
-    places = places_of(frame)
-    user_split = "split" in frame
-    own = _checks_for(contract, task, form, user_split)
-    frame = _with_rule_columns(
-        with_derived_columns(
-            frame, form, tokenizer=tokenizer, max_tokens=max_tokens, shares=splits, places=places
-        )
+    checks = checks_for(
+        contract.checks, contract.name, task, rows, max_tokens=max_tokens, with_tokens=tokenizer is not None
     )
-    about_rows = [check for check in own if not check.whole_table]
-    about_rows += row_checks(form, max_tokens=max_tokens, user_split=user_split)
-    row_results = run_checks(frame, about_rows)
-    rejected = rejections(row_results, frame, places)
-    left = [index for index in range(len(frame)) if index not in rejected]
-    accepted = with_table_columns(frame.iloc[left].reset_index(drop=True))
-    named = any(value == Split.RESERVE for value in frame["split"])
-    reserved = named if user_split else splits.reserve > 0
-    about_table = [check for check in own if check.whole_table]
-    about_table += table_checks(form, user_split=user_split, reserved=reserved)
-    table_results = run_checks(accepted, about_table)
-    left_places = [places[index] for index in left]
-    examples = {SAME_QUESTION: _question_examples(frame, places)} if user_split else {}
-
-    from tasks.data.checked_rows import write_accepted, write_rejected
-
-    write_accepted(accepted, rows.kept.iloc[left], form, folder / ACCEPTED)
-    write_rejected(frame, form, rejected, folder / REJECTED)
-    return ContractEvidence(
+    found = examine(
+        rows,
+        checks,
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        splits=splits,
+        earlier=earlier or EarlierSnapshots(),
+        progress=progress,
+    )
+    write_checked(rows, found.facts, found.rejections, accepted=folder / ACCEPTED, rejected=folder / REJECTED)
+    return evidence_of(
+        rows,
+        found,
         task=task,
         contract=contract.digest,
         contract_name=contract.name,
-        sources=rows.files,
-        rows_read=len(frame),
-        rows_accepted=len(accepted),
-        rows_quarantined=len(rejected),
-        rules=(
-            *(_rule(result, len(frame), places, examples) for result in row_results),
-            *(_rule(result, len(accepted), left_places, examples) for result in table_results),
-        ),
-        labels=tuple(sorted(set(accepted["label"]))) if form is Form.CLASSIFICATION else (),
+        max_tokens=max_tokens,
     )
-
-
-def _rule(result: CheckResult, rows: int, places: list[str], examples: dict[str, tuple[str, ...]]) -> Any:
-    return contract_rule(result, rows=rows, places=places, examples=examples.get(result.check.name))
-
-
-def _question_examples(frame: "pd.DataFrame", places: list[str]) -> tuple[str, ...]:
-    splits = list(frame["split"])
-    return tuple(
-        f"{places[pair.row]} ({splits[pair.row]}) and {places[pair.other]} ({splits[pair.other]})"
-        for pair in shared_questions(frame)
-        if pair.row < pair.other
-    )
-
-
-def _with_rule_columns(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns that only the pipeline's own rules look at."""
-    import pandas as pd
-
-    shared = {pair.row for pair in shared_questions(frame)}
-    identities = [i if flag else None for i, flag in zip(frame["row_id"], frame["usable"], strict=True)]
-    columns = {
-        "usable_id": identities,
-        "question_in_two_splits": [index in shared for index in range(len(frame))],
-        # Set membership passes over nulls, and a missing split is as wrong as an unknown one.
-        "split_or_blank": ["" if value is None else value for value in frame["split"]],
-    }
-    derived = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
-    return pd.concat([frame, pd.DataFrame(derived)], axis=1)
-
-
-def _checks_for(contract: Contract, task: Task, form: Form, user_split: bool) -> list[Check]:
-    """The contract's checks, less those of the other form; a column that is in neither is refused."""
-    present = {*CONTENT_COLUMNS[form], *DERIVED_COLUMNS[form], *(("split",) if user_split else ())}
-    others = {
-        column for other in forms_of(task) for column in (*CONTENT_COLUMNS[other], *DERIVED_COLUMNS[other])
-    } - present
-    checks, absent = [], []
-    for check in contract.checks:
-        missing = [column for column in check.columns if column not in present]
-        if not missing:
-            checks.append(check)
-        elif not set(missing) <= others:
-            absent.append(
-                Problem(
-                    where=f"contract {contract.name}, rule {check.name}",
-                    expected=f"a column among {', '.join(sorted(present))}",
-                    found=f"{', '.join(missing)}, which these rows do not have",
-                    remedy="set data.columns.split, or remove the rule",
-                )
-            )
-    if absent:
-        raise InputError(absent)
-    return checks
 
 
 def _known_columns(task: Task) -> tuple[str, ...]:

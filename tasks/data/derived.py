@@ -1,96 +1,178 @@
-"""Columns computed from the rows, so that rules can speak of lengths, roles, identities and splits."""
+"""What is computed of each row, so that rules can speak of lengths, roles, identities and splits."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from data_contracts.records.settings import SplitSettings
-from tasks.data.columns import CONTENT_COLUMNS, Form
-from tasks.data.splitting import content_keys, row_ids, split_of
-from tasks.data.tokenization import measure_tokens
+from data_contracts.records.snapshot import Split
+from tasks.data.columns import Form
+from tasks.data.lengths import (
+    UNKNOWN,
+    Cut,
+    TokenCounts,
+    measure_chats,
+    measure_pairs,
+    measure_texts,
+    unmeasured,
+)
+from tasks.data.row_batches import STRING, RowBatch
+from tasks.data.splitting import groups, questions, row_ids, split_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
+SPLITS = tuple(Split)
+NO_SPLIT = len(SPLITS)
+"""Code of a split that is none of ``SPLITS``, which only data with splits of their own can have."""
 
-def places_of(frame: "pd.DataFrame") -> list[str]:
-    """``FILE, row N`` for each row."""
-    return [f"{f}, row {n}" for f, n in zip(frame["source_file"], frame["source_row"], strict=True)]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def with_derived_columns(
-    frame: "pd.DataFrame",
-    form: Form,
-    *,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_tokens: int,
-    shares: SplitSettings,
-    places: Sequence[str],
-) -> "pd.DataFrame":
-    """``frame`` with ``row_id``, ``split``, ``usable``, the lengths, and for messages their shape.
+@dataclass(frozen=True)
+class Shape:
+    """Whether conversations are well formed; for other forms ``None`` stands in its place."""
 
-    A row that cannot be encoded has no lengths; ``usable`` says so.
+    turns_well_formed: Bools
+    role_order_ok: Bools
+    assistant_turns: np.ndarray[Any, np.dtype[np.int32]]
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """What is known of each row of a batch."""
+
+    row_ids: np.ndarray[Any, np.dtype[np.bytes_]]  # S32
+    questions: np.ndarray[Any, np.dtype[np.bytes_]]  # S32
+    """Digest of what the row asks, normalised."""
+    splits: np.ndarray[Any, np.dtype[np.uint8]]
+    """Index into ``SPLITS``, or ``NO_SPLIT``."""
+    groups: np.ndarray[Any, np.dtype[np.uint64]]
+    """Digest of the group's name; 0 where there is none."""
+    usable: Bools
+    """The row can be encoded."""
+    counts: TokenCounts
+    shape: Shape | None
+
+
+def facts_of(
+    batch: RowBatch, *, tokenizer: "PreTrainedTokenizerBase | None", max_tokens: int, shares: SplitSettings
+) -> RowFacts:
+    """The facts of a batch's rows; without a tokenizer their lengths in tokens are unknown.
 
     Raises:
-        InputError: the model's chat template refuses a row.
+        InputError: the tokenizer does not suit rows of this form.
     """
-    import pandas as pd
+    identities = np.array(row_ids(batch), dtype="S32")
+    asked, named = questions(batch), groups(batch)
+    shape = _shape(batch.conversations) if batch.form is Form.MESSAGES else None
+    usable = _usable(batch, shape)
+    return RowFacts(
+        row_ids=identities,
+        questions=np.array([_digest(question) for question in asked], dtype="S32"),
+        splits=_splits(batch, asked, named, shares),
+        groups=np.array([_number(name) for name in named], dtype=np.uint64),
+        usable=usable,
+        counts=_lengths(batch, identities, usable, tokenizer, max_tokens),
+        shape=shape,
+    )
 
-    frame = frame.reset_index(drop=True)
-    columns: dict[str, Any] = {"row_id": row_ids(frame, form), "content_key": content_keys(frame, form)}
-    if "split" not in frame:
-        columns["split"] = [split_of(key, shares).value for key in columns["content_key"]]
-    if form is Form.MESSAGES:
-        columns["turns_well_formed"] = [_well_formed(turns) for turns in frame["messages"]]
-        columns["role_order_ok"] = [_roles_in_order(turns) for turns in frame["messages"]]
-        columns["assistant_turns"] = [_roles(turns).count("assistant") for turns in frame["messages"]]
-        usable = [
-            a and b for a, b in zip(columns["turns_well_formed"], columns["role_order_ok"], strict=True)
-        ]
-    else:
-        content = [frame[name] for name in CONTENT_COLUMNS[form]]
-        usable = [all(isinstance(value, str) for value in values) for values in zip(*content, strict=True)]
-    columns["usable"] = usable
-    columns.update(_lengths(frame, columns["row_id"], form, usable, tokenizer, max_tokens, places))
-    derived = {name: pd.Series(values, dtype=object) for name, values in columns.items()}
-    return pd.concat([frame, pd.DataFrame(derived)], axis=1)
+
+def _splits(
+    batch: RowBatch, asked: Sequence[str], named: Sequence[str | None], shares: SplitSettings
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    if "split" in batch.columns:
+        codes = {split.value: code for code, split in enumerate(SPLITS)}
+        values = batch.columns["split"].texts.to_pylist()
+        return np.array([codes.get(value, NO_SPLIT) for value in values], dtype=np.uint8)
+    keys = (question if name is None else name for question, name in zip(asked, named, strict=True))
+    codes_of = {split: code for code, split in enumerate(SPLITS)}
+    return np.array([codes_of[split_of(key, shares)] for key in keys], dtype=np.uint8)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _number(name: str | None) -> int:
+    return 0 if name is None else int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") | 1
+
+
+def _usable(batch: RowBatch, shape: Shape | None) -> Bools:
+    if shape is not None:
+        return shape.turns_well_formed & shape.role_order_ok
+    whole: Bools = np.logical_and.reduce([column.kinds == STRING for column in batch.content])
+    return whole
 
 
 def _lengths(
-    frame: "pd.DataFrame",
-    identities: Sequence[str],
-    form: Form,
-    usable: Sequence[bool],
-    tokenizer: "PreTrainedTokenizerBase",
+    batch: RowBatch,
+    identities: np.ndarray[Any, Any],
+    usable: Bools,
+    tokenizer: "PreTrainedTokenizerBase | None",
     max_tokens: int,
-    places: Sequence[str],
-) -> dict[str, list[int | None]]:
-    chosen = [index for index, flag in enumerate(usable) if flag]
+) -> TokenCounts:
+    if tokenizer is None:
+        return unmeasured(len(batch))
+    chosen = np.flatnonzero(usable)
     # Equal rows have equal lengths; data with many duplicates would otherwise be tokenised many times.
-    first: dict[str, int] = {}
-    for index in chosen:
-        first.setdefault(identities[index], index)
-    measured = list(first.values())
-    counts = measure_tokens(
-        frame.iloc[measured],
-        form=form,
-        tokenizer=tokenizer,
-        max_tokens=max_tokens,
-        places=[places[index] for index in measured],
+    _, first, back = np.unique(identities[chosen], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    measured = chosen[first[order]]
+    position_of = np.empty(len(order), dtype=np.int64)
+    position_of[order] = np.arange(len(order))
+    counts = _measured(batch, measured, tokenizer, max_tokens)
+    return _spread(counts, len(batch), chosen, position_of[back])
+
+
+def _measured(
+    batch: RowBatch, rows: np.ndarray[Any, Any], tokenizer: "PreTrainedTokenizerBase", max_tokens: int
+) -> TokenCounts:
+    import pyarrow as pa
+
+    if batch.form is Form.MESSAGES:
+        conversations = [batch.conversations[row] for row in rows]
+        places = [f"{batch.source_file}, row {batch.source_row + row}" for row in rows]
+        return measure_chats(conversations, tokenizer, max_tokens, places)
+    texts = [column.texts.take(pa.array(rows)).to_pylist() for column in batch.content]
+    if batch.form is Form.CLASSIFICATION:
+        return measure_texts(texts[0], tokenizer, max_tokens)
+    return measure_pairs(texts[0], texts[1], tokenizer, max_tokens)
+
+
+def _spread(
+    counts: TokenCounts, rows: int, chosen: np.ndarray[Any, Any], positions: np.ndarray[Any, Any]
+) -> TokenCounts:
+    """``counts`` at ``positions``, for the ``chosen`` of so many rows; what is unknown of the others."""
+
+    def spread(values: np.ndarray[Any, Any], unknown: int | bool) -> np.ndarray[Any, Any]:
+        whole = np.full(rows, unknown, dtype=values.dtype)
+        whole[chosen] = values[positions]
+        return whole
+
+    return TokenCounts(
+        tokens=spread(counts.tokens, UNKNOWN),
+        supervised_tokens=spread(counts.supervised_tokens, UNKNOWN),
+        prompt_tokens=spread(counts.prompt_tokens, UNKNOWN),
+        cut=spread(counts.cut, Cut.NOTHING),
+        rendered=spread(counts.rendered, True),
+        joined=spread(counts.joined, True),
     )
-    position_of = {index: position for position, index in enumerate(measured)}
-    tokens: list[int | None] = [None] * len(frame)
-    supervised: list[int | None] = [None] * len(frame)
-    prompts: list[int | None] = [None] * len(frame)
-    for index in chosen:
-        position = position_of[first[identities[index]]]
-        tokens[index] = counts.tokens[position]
-        supervised[index] = counts.supervised_tokens[position]
-        prompts[index] = counts.prompt_tokens[position]
-    return {"tokens": tokens, "supervised_tokens": supervised, "prompt_tokens": prompts}
 
 
-def _well_formed(turns: Any) -> bool:
+def _shape(conversations: Sequence[Any]) -> Shape:
+    return Shape(
+        turns_well_formed=np.array([well_formed(turns) for turns in conversations], dtype=bool),
+        role_order_ok=np.array([roles_in_order(turns) for turns in conversations], dtype=bool),
+        assistant_turns=np.array([_roles(t).count("assistant") for t in conversations], dtype=np.int32),
+    )
+
+
+def well_formed(turns: Any) -> bool:
+    """Whether every turn is a role and a content that is not blank, and nothing else."""
     return (
         isinstance(turns, list)
         and bool(turns)
@@ -105,7 +187,7 @@ def _well_formed(turns: Any) -> bool:
     )
 
 
-def _roles_in_order(turns: Any) -> bool:
+def roles_in_order(turns: Any) -> bool:
     """After at most one system turn: user, assistant, user, ..., assistant."""
     roles = _roles(turns)
     talk = roles[1:] if roles[:1] == ["system"] else roles

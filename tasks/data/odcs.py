@@ -1,7 +1,6 @@
 """From an ODCS 3 document to checks. What cannot be run is refused, never skipped in silence."""
 
 import dataclasses
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +17,8 @@ from open_data_contract_standard.model import (
 from data_contracts.errors import Problem
 from data_contracts.records.snapshot import RuleSeverity
 from tasks.data.checks import Check, CheckKind, View
-from tasks.data.odcs_quality import Refusals, Translation, quality_check, require_pattern, severity_of
+from tasks.data.odcs_parts import Consequence, Refusals, Translation, consequence_of, nearest
+from tasks.data.odcs_quality import quality_check, require_pattern
 from tasks.data.pipeline_rules import rule_names
 
 _TYPES = {
@@ -65,14 +65,14 @@ def _table(table: SchemaObject) -> Translation:
     refusals = Refusals("schema[0]")
     if table.relationships:
         _refuse_unenforced("relationships", refusals)
-    default = severity_of(table.customProperties, RuleSeverity.BLOCKING, refusals)
+    default = consequence_of(table.customProperties, refusals)
     return _qualities(table.quality, None, default, "schema[0]", refusals)
 
 
 def _qualities(
     entries: list[DataQuality] | None,
     column: str | None,
-    default: RuleSeverity,
+    default: Consequence,
     where: str,
     refusals: Refusals,
 ) -> Translation:
@@ -90,27 +90,29 @@ def _property(entry: SchemaProperty, where: str, known: Sequence[str]) -> Transl
     refusals = Refusals(where)
     name = entry.name or ""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
         refusals.add(
             "name",
             expected=f"one of the columns {', '.join(known)}",
             found=repr(entry.name),
-            remedy=f"did you mean {near[0]!r}?" if near else "columns go by these names, whatever the file "
-            "calls them; data.columns maps them",
-        )  # fmt: skip
+            remedy=nearest(
+                name, known, "columns go by these names, whatever the file calls them; data.columns maps them"
+            ),
+        )
     for part in _UNENFORCED:
         if getattr(entry, part):
             _refuse_unenforced(part, refusals)
-    severity = severity_of(entry.customProperties, RuleSeverity.BLOCKING, refusals)
+    own = consequence_of(entry.customProperties, refusals)
+    told = own.over(Consequence(RuleSeverity.BLOCKING))
+    severity = told.severity or RuleSeverity.BLOCKING
     checks = [
-        dataclasses.replace(check, severity=severity)
+        dataclasses.replace(check, severity=severity, allowed_percent=told.allowed_percent)
         for check in (
             *_presence(entry, name),
             *_type(entry, name, refusals),
             *_options(entry, name, refusals),
         )
     ]
-    quality = _qualities(entry.quality, name, severity, where, refusals)
+    quality = _qualities(entry.quality, name, own, where, refusals)
     return Translation((*checks, *quality.checks), quality.problems)
 
 
@@ -130,6 +132,7 @@ def _presence(entry: SchemaProperty, name: str) -> Iterator[Check]:
             name=f"{name}.required",
             kind=CheckKind.NOT_NULL,
             columns=(name,),
+            view=View.TYPE,
             expected=f"a value for {name}",
             requirement=f"Every row must have a {name}.",
             remedy=f"fill in {name}, or delete the rows without it",
@@ -183,16 +186,14 @@ def _options(entry: SchemaProperty, name: str, refusals: Refusals) -> Iterator[C
     allowed = _OPTIONS.get(entry.logicalType or "", ())
     for key in options:
         if key not in allowed:
-            near = difflib.get_close_matches(key, allowed, n=1)
             refusals.add(
                 f"logicalTypeOptions.{key}",
                 expected=", ".join(allowed) or f"no options for logicalType {entry.logicalType}",
                 found=key,
-                remedy=f"did you mean {near[0]!r}?" if near else "remove it, or set the logicalType it "
-                "belongs to",
-            )  # fmt: skip
+                remedy=nearest(key, allowed, "remove it, or set the logicalType it belongs to"),
+            )
     for low, high, kind, view, noun in (
-        ("minLength", "maxLength", CheckKind.LENGTH, View.STRIPPED, "characters"),
+        ("minLength", "maxLength", CheckKind.BETWEEN, View.LENGTH, "characters"),
         ("minimum", "maximum", CheckKind.BETWEEN, View.NUMBER, ""),
     ):
         limits = {key: options[key] for key in (low, high) if key in options and key in allowed}
@@ -259,6 +260,10 @@ def _uniquely_named(checks: Sequence[Check]) -> tuple[Check, ...]:
     counts: Counter[str] = Counter(rule_names())
     named = []
     for check in checks:
+        if check.rule == check.name:
+            # Here the contract speaks of that very rule, in place of the pipeline.
+            counts[check.name] = min(counts[check.name], counts[f"asked:{check.name}"])
+            counts[f"asked:{check.name}"] += 1
         counts[check.name] += 1
         count = counts[check.name]
         named.append(check if count == 1 else dataclasses.replace(check, name=f"{check.name}-{count}"))
@@ -272,14 +277,11 @@ def _unknown_keys(raw: Any, model: type[pydantic.BaseModel], where: str) -> Iter
     names = {field.alias or name: name for name, field in model.model_fields.items()}
     for key in raw:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
             yield Problem(
                 where=f"{where}.{key}",
                 expected="a key of ODCS 3",
                 found=repr(key),
-                remedy=f"did you mean {near[0]!r}?"
-                if near
-                else "remove it, or put it under customProperties",
+                remedy=nearest(key, tuple(names), "remove it, or put it under customProperties"),
             )
     nested: dict[str, type[pydantic.BaseModel]] = {
         "properties": SchemaProperty,

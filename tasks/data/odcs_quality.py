@@ -1,20 +1,22 @@
 """The executable ``quality`` entries of an ODCS document as checks."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from open_data_contract_standard.model import CustomProperty, DataQuality
+from open_data_contract_standard.model import DataQuality
 
-from data_contracts.errors import Problem
 from data_contracts.records.snapshot import RuleSeverity
 from tasks.data.checks import Check, CheckKind, Comparison, Operator, View
+from tasks.data.odcs_custom import custom_check
+from tasks.data.odcs_parts import (
+    Consequence,
+    Refusals,
+    Translation,
+    comparisons_of,
+    consequence_of,
+    severity_key,
+)
 
-SEVERITY_PROPERTY = "lorafirst.severity"
-"""The custom property that says what a broken rule does: blocking, quarantine or warning."""
-
-_SEVERITIES = {"error": RuleSeverity.BLOCKING, "warning": RuleSeverity.WARNING}
 _ARGUMENTS = {
     "nullValues": (),
     "missingValues": ("missingValues",),
@@ -23,59 +25,23 @@ _ARGUMENTS = {
     "rowCount": (),
 }
 _TABLE_ARGUMENTS: dict[str, tuple[str, ...]] = {"rowCount": (), "duplicateValues": ("properties",)}
-_UNITS = (None, "rows", "percent")
-
-
-@dataclass(frozen=True)
-class Translation:
-    """Checks, and what of the document could not become one."""
-
-    checks: tuple[Check, ...] = ()
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass
-class Refusals:
-    """Collects problems under one place."""
-
-    where: str
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, key: str, *, expected: str, found: object, remedy: str) -> None:
-        place = f"{self.where}.{key}" if key else self.where
-        self.problems.append(Problem(where=place, expected=expected, found=str(found), remedy=remedy))
-
-
-def severity_of(
-    custom: Sequence[CustomProperty] | None, default: RuleSeverity, refusals: Refusals
-) -> RuleSeverity:
-    """What the custom property says, else ``default``."""
-    for entry in custom or ():
-        if entry.property == SEVERITY_PROPERTY:
-            if entry.value in set(RuleSeverity):
-                return RuleSeverity(entry.value)
-            refusals.add(
-                f"customProperties.{SEVERITY_PROPERTY}",
-                expected=", ".join(RuleSeverity),
-                found=repr(entry.value),
-                remedy="choose one of these",
-            )
-    return default
 
 
 def quality_check(
-    quality: DataQuality, *, column: str | None, default: RuleSeverity, where: str
+    quality: DataQuality, *, column: str | None, default: Consequence, where: str
 ) -> Translation:
     """The check of one ``quality`` entry; none for ``type: text``, which is for people to read."""
     refusals = Refusals(where)
     if quality.type == "text":
         return Translation()
+    if quality.type == "custom":
+        return custom_check(quality, column=column, default=default, where=where)
     if quality.type not in {None, "library"}:
         refusals.add(
             "type",
-            expected="library or text",
+            expected="library, text, or custom with engine: lorafirst",
             found=repr(quality.type),
-            remedy="express the rule with a library metric; sql and custom engines are not run here",
+            remedy="express the rule with a library metric; sql and other engines are not run here",
         )
         return Translation(problems=tuple(refusals.problems))
     metric = quality.metric or quality.rule
@@ -83,18 +49,8 @@ def quality_check(
     if metric not in known:
         refusals.add("metric", expected=", ".join(known), found=repr(metric), remedy="choose one of these")
         return Translation(problems=tuple(refusals.problems))
-    if quality.severity not in {None, *_SEVERITIES}:
-        refusals.add(
-            "severity",
-            expected=", ".join(_SEVERITIES),
-            found=repr(quality.severity),
-            remedy=f"choose one, or set the custom property {SEVERITY_PROPERTY}",
-        )
-    if quality.unit not in _UNITS:
-        refusals.add("unit", expected="rows or percent", found=repr(quality.unit), remedy="choose one")
-    severity = severity_of(
-        quality.customProperties, _SEVERITIES.get(quality.severity or "", default), refusals
-    )
+    own = consequence_of(quality.customProperties, refusals, severity=severity_key(quality, refusals))
+    consequence = own.over(default).over(Consequence(RuleSeverity.BLOCKING))
     arguments = quality.arguments or {}
     for key in arguments:
         if key not in known[metric]:
@@ -104,24 +60,7 @@ def quality_check(
                 found=key,
                 remedy="remove it, or choose the metric it belongs to",
             )
-    comparisons = _comparisons(quality, refusals)
-    check = _check(quality, metric, column, arguments, comparisons, severity, refusals)
-    if refusals.problems or check is None:
-        return Translation(problems=tuple(refusals.problems))
-    return Translation(checks=(check,))
-
-
-def _comparisons(quality: DataQuality, refusals: Refusals) -> tuple[Comparison, ...]:
-    comparisons = []
-    for operator in Operator:
-        value = getattr(quality, operator.value)
-        if value is None:
-            continue
-        bounds = value if isinstance(value, list) else [value]
-        if all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in bounds):
-            comparisons.append(Comparison(operator, tuple(float(bound) for bound in bounds)))
-        else:
-            refusals.add(operator.value, expected="a number", found=repr(value), remedy="write a number")
+    comparisons = comparisons_of(quality, refusals)
     if not comparisons and not refusals.problems:
         refusals.add(
             "",
@@ -129,7 +68,10 @@ def _comparisons(quality: DataQuality, refusals: Refusals) -> tuple[Comparison, 
             found="a metric without one",
             remedy=f"add one of {', '.join(Operator)}",
         )
-    return tuple(comparisons)
+    check = _check(quality, metric, column, arguments, comparisons, consequence, refusals)
+    if refusals.problems or check is None:
+        return Translation(problems=tuple(refusals.problems))
+    return Translation(checks=(check,))
 
 
 def _check(
@@ -138,7 +80,7 @@ def _check(
     column: str | None,
     arguments: dict[str, Any],
     comparisons: tuple[Comparison, ...],
-    severity: RuleSeverity,
+    consequence: Consequence,
     refusals: Refusals,
 ) -> Check | None:
     subject = column or "rows"
@@ -146,7 +88,8 @@ def _check(
     amount = " and ".join(str(comparison) for comparison in comparisons)
     shared: dict[str, Any] = {
         "name": quality.name or quality.id or f"{subject}.{metric}",
-        "severity": severity,
+        "severity": consequence.severity,
+        "allowed_percent": consequence.allowed_percent,
         "comparisons": comparisons,
         "in_percent": quality.unit == "percent",
     }
@@ -164,7 +107,9 @@ def _check(
         case "rowCount":
             return told(CheckKind.ROW_COUNT, "in all", (), "add rows, or change the contract")
         case "nullValues":
-            return told(CheckKind.NOT_NULL, f"without {subject}", columns, f"fill in {subject}")
+            return told(
+                CheckKind.NOT_NULL, f"without {subject}", columns, f"fill in {subject}", view=View.TYPE
+            )
         case "missingValues":
             markers = tuple(arguments.get("missingValues") or ())
             return told(

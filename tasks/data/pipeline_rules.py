@@ -1,15 +1,13 @@
 """The rules that hold for any data, whatever its own contract says."""
 
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import dataclasses
+from collections.abc import Sequence
 
 from data_contracts.records.snapshot import RuleSeverity, Split
-from tasks.data.checks import Check, CheckKind, Comparison, Operator, View
+from tasks.data.checks import Check, CheckKind, Comparison, Operator, Scope, View
 from tasks.data.columns import Form
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tasks.data.odcs_custom import catalogue_check
+from tasks.data.rule_catalogue import CATALOGUE
 
 MINIMUM_ROWS = {Split.TRAIN: 8, Split.TUNE: 4, Split.GATE: 30, Split.RESERVE: 30}
 """Below 30 rows to judge by no interval is of use: at 30, a share's 95 % interval is still up to 37 points
@@ -17,21 +15,35 @@ wide."""
 
 DUPLICATES = "no_duplicates"
 SAME_QUESTION = "no_question_in_two_splits"
+SAME_GROUP = "no_group_in_two_splits"
 
 
-@dataclass(frozen=True)
-class SharedQuestion:
-    """A row whose question also stands in another split, and the row it meets there."""
+ACROSS_SPLITS = frozenset({SAME_QUESTION, SAME_GROUP, "near_duplicates_across_splits"})
+"""Rules whose examples say in which split each row lies."""
 
-    row: int
-    other: int
+ALWAYS = ("max_tokens", "answer_cut_away", "template_renders")
+"""Rules of the catalogue that are run though no contract asks for them; one that does sets the severity."""
 
 
-def row_checks(form: Form, *, max_tokens: int, user_split: bool) -> tuple[Check, ...]:
-    """Rules about single rows, run on all of them."""
-    generative = () if form is Form.CLASSIFICATION else _token_minimums()
-    checks = (_usable(form), _max_tokens(form, max_tokens), *generative, _no_duplicates())
-    return (*checks, _split_value(), _same_question()) if user_split else checks
+def row_checks(
+    form: Form, *, max_tokens: int, user_split: bool, asked: Sequence[Check] = ()
+) -> tuple[Check, ...]:
+    """Rules about single rows, less those that are ``asked`` for already."""
+    wanted = {check.rule for check in asked if not check.columns}
+    ours = [name for name in ALWAYS if name not in wanted and form in CATALOGUE[name].forms]
+    severity = RuleSeverity.WARNING if form is Form.CLASSIFICATION else None
+    checks = (_usable(form), *(catalogue_check(name, severity=severity) for name in ours))
+    if form is not Form.CLASSIFICATION:
+        checks = (*checks, *_token_minimums())
+    if user_split:
+        checks = (*checks, _split_value())
+    return tuple(with_limit(check, form, max_tokens) for check in checks)
+
+
+def set_checks(*, user_split: bool, grouped: bool) -> tuple[Check, ...]:
+    """Rules that point at rows by looking at all of them."""
+    split = (_same_question(),) if user_split else ()
+    return (_no_duplicates(), *split, *((_same_group(),) if user_split and grouped else ()))
 
 
 def table_checks(form: Form, *, user_split: bool, reserved: bool) -> tuple[Check, ...]:
@@ -48,36 +60,26 @@ def rule_names() -> frozenset[str]:
         for form in Form
         for check in (
             *row_checks(form, max_tokens=1, user_split=True),
+            *set_checks(user_split=True, grouped=True),
             *table_checks(form, user_split=True, reserved=True),
         )
     )
 
 
-def shared_questions(frame: "pd.DataFrame") -> tuple[SharedQuestion, ...]:
-    """Rows whose content key stands in two splits, each with the first such row of another split."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    usable = zip(frame["content_key"], frame["usable"], strict=True)
-    for index, (key, flag) in enumerate(usable):
-        if flag:
-            groups[key].append(index)
-    splits = list(frame["split"])
-    shared = []
-    for rows in groups.values():
-        for row in rows:
-            other = next((index for index in rows if splits[index] != splits[row]), None)
-            if other is not None:
-                shared.append(SharedQuestion(row, other))
-    return tuple(sorted(shared, key=lambda pair: pair.row))
-
-
-def with_table_columns(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """``frame`` with ``in_train`` and the like for each split and, with labels, ``label_in_train``."""
-    columns = {f"in_{split}": [int(value == split) for value in frame["split"]] for split in Split}
-    frame = frame.assign(**columns)
-    if "label" in frame:
-        trained = set(frame.loc[frame["in_train"] == 1, "label"])
-        frame = frame.assign(label_in_train=[label in trained for label in frame["label"]])
-    return frame
+def with_limit(check: Check, form: Form, max_tokens: int) -> Check:
+    """``check`` with what it says about ``max_tokens`` filled in."""
+    if check.rule != "max_tokens":
+        return check
+    loss = (
+        "the end of a longer text would go unread."
+        if form is Form.CLASSIFICATION
+        else "a longer row's answer would be cut."
+    )
+    return dataclasses.replace(
+        check,
+        expected=check.expected.replace("{max_tokens}", str(max_tokens)),
+        requirement=f"The model reads {max_tokens} tokens of a row; {loss}",
+    )
 
 
 def _usable(form: Form) -> Check:
@@ -95,22 +97,6 @@ def _usable(form: Form) -> Check:
         expected=f"{what} in each row",
         requirement=f"A row can be learned from only if it holds {what}.",
         remedy="complete the rows named, or leave them out",
-    )
-
-
-def _max_tokens(form: Form, max_tokens: int) -> Check:
-    warning = form is Form.CLASSIFICATION
-    return Check(
-        name="max_tokens",
-        kind=CheckKind.BETWEEN,
-        columns=("tokens",),
-        view=View.NUMBER,
-        maximum=max_tokens,
-        severity=RuleSeverity.WARNING if warning else RuleSeverity.BLOCKING,
-        expected=f"at most {max_tokens} tokens in each row",
-        requirement=f"The model reads {max_tokens} tokens of a row; "
-        + ("the end of a longer text would go unread." if warning else "a longer row's answer would be cut."),
-        remedy="raise model.max_tokens, or shorten the rows named",
     )
 
 
@@ -150,6 +136,7 @@ def _no_duplicates() -> Check:
         name=DUPLICATES,
         kind=CheckKind.UNIQUE,
         columns=("usable_id",),
+        scope=Scope.ROWS,
         severity=RuleSeverity.QUARANTINE,
         expected="each row once",
         requirement="A row that stands in the data twice is kept once.",
@@ -162,8 +149,8 @@ def _split_value() -> Check:
     return Check(
         name="split_value",
         kind=CheckKind.IN_SET,
-        columns=("split_or_blank",),
-        values=tuple(split.value for split in Split),
+        columns=("split_known",),
+        values=(True,),
         expected=f"a split among {names}",
         requirement=f"Every row of data with its own splits must say {names}.",
         remedy="correct the split in the rows named, or leave data.columns.split unset",
@@ -173,12 +160,27 @@ def _split_value() -> Check:
 def _same_question() -> Check:
     return Check(
         name=SAME_QUESTION,
-        kind=CheckKind.IN_SET,
-        columns=("question_in_two_splits",),
-        values=(False,),
+        kind=CheckKind.RULE,
+        rule=SAME_QUESTION,
+        scope=Scope.ROWS,
+        columns=(),
         expected="each question in one split only",
         requirement="A question that is both trained on and judged by would flatter the model.",
         remedy="remove one of each two rows named, or leave data.columns.split unset",
+    )
+
+
+def _same_group() -> Check:
+    return Check(
+        name=SAME_GROUP,
+        kind=CheckKind.RULE,
+        rule=SAME_GROUP,
+        scope=Scope.ROWS,
+        columns=(),
+        expected="each group in one split only",
+        requirement="Rows of one group (a customer, a thread) know of one another; judged by some of them, a "
+        "model trained on others is flattered.",
+        remedy="move each group named into one split, or leave data.columns.split unset",
     )
 
 

@@ -1,13 +1,21 @@
-"""Reading the user's rows, from wherever ``data.source`` says, into canonical columns."""
+"""Reading the user's rows, from wherever ``data.source`` says, into canonical columns.
+
+Rows stay on disk: ``datasets`` keeps each file once as memory-mapped Arrow under the digest of its content,
+and what is asked for is read batch by batch.
+"""
 
 import glob
 import hashlib
-import json
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
 
 from data_contracts.errors import InputError, Problem
 from data_contracts.records.base import digest_file
@@ -15,118 +23,214 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings
 from data_contracts.records.snapshot import SourceFile
 from tasks.data.columns import ChosenColumns, Form, choose_columns
-from tasks.data.diagnosis import diagnose_csv, diagnose_jsonl
+from tasks.data.diagnosis import diagnose_csv, require_short_rows
+from tasks.data.json_lines import RECORD, Loaded, load_records, record_of
+from tasks.data.row_batches import Column, RowBatch, as_text, is_null
 from tasks.data.source_files import DataFile, find_data_files, is_hub_id
+from tasks.data.unicode_check import undecodable_rows
 
 if TYPE_CHECKING:
     import datasets
-    import pandas as pd
+
+BATCH_ROWS = 20_000
+BATCH_BYTES = 32 * 2**20
+"""A batch holds at most so many rows, and about so many bytes of its file."""
+
+_HEAD_ROWS = 100
+"""Rows by which the form of conversations is known."""
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """One file's rows, before columns are chosen."""
+
+    file: SourceFile
+    rows: "datasets.Dataset"
+    """As the file has them; or one column ``RECORD`` with each row's JSON, where a column mixes types."""
+    columns: tuple[str, ...]
+    """Of the file, and behind them those that its folders' names give."""
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
+    """What the names of its folders say of every row."""
+
+    def column(self, name: str, start: int, stop: int) -> Column:
+        """The values of the file's column ``name`` in rows ``start`` to ``stop`` (not included)."""
+        import datasets
+
+        if name in self.partitions:
+            return Column.of_strings(pa.array([self.partitions[name]] * (stop - start), pa.string()))
+        if name not in self.rows.features:
+            records = [record_of(text) for text in self._array(RECORD, start, stop).to_pylist()]
+            return Column.of_values([record.get(name) for record in records])
+        feature = self.rows.features[name]
+        if isinstance(feature, datasets.Value) and feature.dtype in {"string", "large_string"}:
+            return Column.of_strings(self._array(name, start, stop))
+        values = self.rows.select_columns([name])[start:stop][name]
+        if isinstance(feature, datasets.ClassLabel):
+            values = [None if value is None else feature.int2str(value) for value in values]
+        return Column.of_values(values)
+
+    def head(self, name: str) -> list[Any]:
+        """The column's first few values."""
+        return self.column(name, 0, min(_HEAD_ROWS, self.file.rows)).values()
+
+    def _array(self, name: str, start: int, stop: int) -> pa.Array:
+        chunked = self.rows.data.table.slice(start, stop - start)[name].cast(pa.string())
+        return pa.concat_arrays(chunked.chunks) if chunked.num_chunks != 1 else chunked.chunk(0)
 
 
 @dataclass(frozen=True)
 class SourceRows:
-    """The rows as the user gave them, under canonical column names."""
+    """The rows as the user gave them, under canonical column names, read whenever they are asked for."""
 
-    frame: "pd.DataFrame"
-    """``text, label`` | ``prompt, completion`` | ``messages``, perhaps ``split``, then ``source_file``
-    and ``source_row`` (the number of the record in its file, from 1)."""
-    kept: "pd.DataFrame"
-    """The columns of ``data.columns.keep`` as text, row by row beside ``frame``; a null is an empty text.
-    Apart, so that no rule, split or identity can depend on them."""
-    files: tuple[SourceFile, ...]
+    form: Form
+    tables: tuple[SourceTable, ...]
+    chosen: tuple[ChosenColumns, ...]
+    """Beside ``tables``: the file's name of each canonical column."""
+    keep: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        return tuple(table.file for table in self.tables)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the rows were understood, where the settings alone do not say it; for the user."""
+        return tuple(dict.fromkeys(choice.note for choice in self.chosen if choice.note))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The canonical columns: the content, perhaps ``split`` and ``group``."""
+        return tuple(self.chosen[0].names)
+
+    @cached_property
+    def _ends(self) -> tuple[int, ...]:
+        return tuple(accumulate(table.file.rows for table in self.tables))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def place(self, position: int) -> str:
+        """``FILE, row N`` of the row at ``position``, as it is spoken of to people."""
+        index = bisect_right(self._ends, position)
+        before = self._ends[index - 1] if index else 0
+        return f"{self.tables[index].file.name}, row {position - before + 1}"
+
+    def batches(self, wanted: np.ndarray[Any, np.dtype[np.int64]] | None = None) -> Iterator[RowBatch]:
+        """All rows, in the order of the files; with ``wanted``, positions that ascend, only batches that hold
+        one of them."""
+        before = 0
+        for table, choice in zip(self.tables, self.chosen, strict=True):
+            rows, size = table.file.rows, rows_per_batch(table.file)
+            for first in range(0, rows, size):
+                stop = min(first + size, rows)
+                if wanted is None or len(within(wanted, before + first, before + stop)):
+                    yield self._batch(table, choice, before, first, stop)
+            before += rows
+
+    def _batch(
+        self, table: SourceTable, choice: ChosenColumns, before: int, first: int, stop: int
+    ) -> RowBatch:
+        def read(original: str) -> Column:
+            return table.column(original, first, stop)
+
+        columns = {
+            name: _cleaned(
+                name,
+                Column.of_values(choice.values(name, lambda original: read(original).values()))
+                if choice.translates(name)
+                else read(original),
+            )
+            for name, original in choice.names.items()
+        }
+        return RowBatch(
+            form=self.form,
+            start=before + first,
+            source_file=table.file.name,
+            source_row=first + 1,
+            columns=columns,
+            kept={name: _kept(table.column(name, first, stop)) for name in self.keep},
+        )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """One file's rows, before columns are chosen."""
+def within(
+    positions: np.ndarray[Any, np.dtype[np.int64]], start: int, stop: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Those of the ascending ``positions`` from ``start`` to ``stop`` (not included)."""
+    return positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
 
-    file: SourceFile
-    columns: dict[str, list[Any]]
+
+def rows_per_batch(file: SourceFile) -> int:
+    """How many rows of ``file`` are looked at together, so that long rows do not fill the memory."""
+    bytes_per_row = max(1, file.size_bytes // max(1, file.rows))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // bytes_per_row))
 
 
 def read_rows(data: DataSettings, task: Task) -> SourceRows:
-    """Every row of every file, in file order.
+    """Every row of every file, in file order; nothing but their names and number is in memory.
 
     Raises:
         InputError: with every problem of every file: what is missing, unreadable or misnamed.
     """
-    tables: list[_Table] = []
+    tables: list[SourceTable] = []
     chosen: list[ChosenColumns] = []
     problems: list[Problem] = []
     for table in _hub_tables(data.source) if is_hub_id(data.source) else _file_tables(data.source, problems):
-        choice = choose_columns(tuple(table.columns), settings=data.columns, task=task, where=table.file.name)
+        choice = choose_columns(
+            table.columns,
+            settings=data.columns,
+            task=task,
+            where=table.file.name,
+            form=data.form,
+            head=table.head,
+        )
         problems.extend(choice.problems)
         tables.append(table)
         chosen.append(choice)
     problems.extend(_mixed_forms(tables, chosen))
     if problems:
         raise InputError(problems)
-    return SourceRows(
-        frame=_joined(tables, chosen),
-        kept=_kept(tables, data.columns.keep),
-        files=tuple(table.file for table in tables),
-    )
+    form = chosen[0].form
+    assert form is not None
+    return SourceRows(form, tuple(tables), tuple(chosen), data.columns.keep)
 
 
-def _joined(tables: list[_Table], chosen: list[ChosenColumns]) -> "pd.DataFrame":
-    import pandas as pd
-
-    columns: dict[str, list[Any]] = {name: [] for name in (*chosen[0].names, "source_file", "source_row")}
-    for table, choice in zip(tables, chosen, strict=True):
-        for name, original in choice.names.items():
-            columns[name].extend(_cleaned(name, value) for value in table.columns[original])
-        columns["source_file"].extend([table.file.name] * table.file.rows)
-        columns["source_row"].extend(range(1, table.file.rows + 1))
-    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-    return frame.astype({"source_row": "int64"})
+def _cleaned(name: str, column: Column) -> Column:
+    if name in {"label", "group"} and not column.only_strings:
+        return Column.of_values([label_text(value) for value in column.values()])
+    if name == "messages":
+        return Column.of_values([_turns(value) for value in column.values()])
+    return column
 
 
-def _kept(tables: list[_Table], names: tuple[str, ...]) -> "pd.DataFrame":
-    import pandas as pd
-
-    columns = {name: [_text(value) for table in tables for value in table.columns[name]] for name in names}
-    rows = sum(table.file.rows for table in tables)
-    return pd.DataFrame(columns, index=range(rows), dtype=object)
+def _kept(column: Column) -> pa.Array:
+    if column.only_strings:
+        return column.texts
+    return pa.array(["" if is_null(v) else as_text(label_text(v)) for v in column.values()], pa.string())
 
 
-def _text(value: Any) -> str:
-    if _is_null(value):
-        return ""
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
-    return str(_label(value))
-
-
-def _cleaned(name: str, value: Any) -> Any:
-    if _is_null(value):
-        return None
-    if name == "label":
-        return _label(value)
-    if name == "messages" and isinstance(value, list):
-        return [_turn(turn) for turn in value]
-    return value
-
-
-def _is_null(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _label(value: Any) -> Any:
+def label_text(value: Any) -> Any:
+    """Numbers and truth values as text, so that 1, 1.0 and "1" are one label; the rest as it is."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
+    return str(value) if isinstance(value, int | float) and not is_null(value) else value
+
+
+def _turns(value: Any) -> Any:
+    """Columnar files give every turn every key that any turn has; those without a value go."""
+    if not isinstance(value, list):
+        return value
+    return [_turn(turn) for turn in value]
 
 
 def _turn(turn: Any) -> Any:
-    """Columnar files give every turn every key that any turn has; those without a value go."""
     if not isinstance(turn, dict):
         return turn
     return {key: value for key, value in turn.items() if value is not None or key in {"role", "content"}}
 
 
-def _mixed_forms(tables: list[_Table], chosen: list[ChosenColumns]) -> Iterator[Problem]:
+def _mixed_forms(tables: Sequence[SourceTable], chosen: Sequence[ChosenColumns]) -> Iterator[Problem]:
     forms: dict[Form, str] = {}
     for table, choice in zip(tables, chosen, strict=True):
         if choice.form is not None:
@@ -140,7 +244,7 @@ def _mixed_forms(tables: list[_Table], chosen: list[ChosenColumns]) -> Iterator[
         )
 
 
-def _file_tables(source: str, problems: list[Problem]) -> Iterator[_Table]:
+def _file_tables(source: str, problems: list[Problem]) -> Iterator[SourceTable]:
     for file in find_data_files(source):
         try:
             yield _file_table(file)
@@ -148,22 +252,32 @@ def _file_tables(source: str, problems: list[Problem]) -> Iterator[_Table]:
             problems.extend(error.problems)
 
 
-def _file_table(file: DataFile) -> _Table:
+def _file_table(file: DataFile) -> SourceTable:
     sha256 = digest_file(file.path)
-    columns = _read_file(file, sha256)
-    rows = len(next(iter(columns.values()), []))
-    if rows == 0:
+    read = _read_file(file, sha256)
+    if read is None or read.rows.num_rows == 0:
         raise InputError.single(
             file.name,
             expected="at least one row",
             found="no rows" + (" below the header" if file.path.suffix == ".csv" else ""),
             remedy="write the data into it, or name another file",
         )
-    record = SourceFile(name=file.name, sha256=sha256, size_bytes=file.path.stat().st_size, rows=rows)
-    return _Table(record, columns)
+    record = SourceFile(
+        name=file.name, sha256=sha256, size_bytes=file.path.stat().st_size, rows=read.rows.num_rows
+    )
+    partitions = dict(file.partitions)
+    twice = [name for name in partitions if name in read.columns]
+    if twice:
+        raise InputError.single(
+            file.name,
+            expected="each column once",
+            found=f"{', '.join(map(repr, twice))} both in the file and in its folder's name",
+            remedy="rename the column in the file, or the folder",
+        )
+    return SourceTable(record, read.rows, (*read.columns, *partitions), partitions)
 
 
-def _read_file(file: DataFile, sha256: str) -> dict[str, list[Any]]:
+def _read_file(file: DataFile, sha256: str) -> Loaded | None:
     match file.path.suffix:
         case ".csv":
             return _read_csv(file, sha256)
@@ -173,14 +287,15 @@ def _read_file(file: DataFile, sha256: str) -> dict[str, list[Any]]:
             return _read_jsonl(file, sha256)
 
 
-def _read_csv(file: DataFile, sha256: str) -> dict[str, list[Any]]:
+def _read_csv(file: DataFile, sha256: str) -> Loaded | None:
     import datasets
 
+    require_short_rows(file.path, file.name)
     structure = diagnose_csv(file.path, file.name)
     if structure.problems:
         raise InputError(structure.problems)
     if structure.rows == 0:
-        return {}
+        return None
     # Left to itself the reader turns "007" into 7 and the words NA, None and null into missing values.
     options: dict[str, Any] = {
         "features": datasets.Features({column: datasets.Value("string") for column in structure.header}),
@@ -193,35 +308,22 @@ def _read_csv(file: DataFile, sha256: str) -> dict[str, list[Any]]:
     return _loaded("csv", file, sha256, options)
 
 
-def _read_jsonl(file: DataFile, sha256: str) -> dict[str, list[Any]]:
-    import pyarrow as pa
-
+def _read_jsonl(file: DataFile, sha256: str) -> Loaded | None:
+    require_short_rows(file.path, file.name)
     try:
-        dataset = _load("json", file.path, sha256)
+        rows = _load("json", file.path, sha256)
         # The loader turns texts that look like dates into timestamps, which do not turn back.
-        if any(pa.types.is_temporal(kind) for kind in dataset.data.schema.types):
-            return _records(file)
-        return _columns_of(dataset)
-    except InputError:
-        raise
-    except Exception:  # whatever a loader trips over, the slow look says what it is
-        return _records(file)
+        dated = any(pa.types.is_temporal(kind) for kind in rows.data.schema.types)
+        if not dated and not undecodable_rows(rows.data.table, file.name):
+            return Loaded.of(rows)
+    except Exception:  # noqa: S110 - whatever a loader trips over, the slow look says what it is
+        pass
+    return load_records(file, sha256)
 
 
-def _records(file: DataFile) -> dict[str, list[Any]]:
-    """The file read line by line; reached when the quick way failed or changed what stands there."""
-    lines = diagnose_jsonl(file.path, file.name)
-    if lines.problems:
-        raise InputError(lines.problems)
-    names = dict.fromkeys(name for record in lines.records for name in record)
-    return {name: [record.get(name) for record in lines.records] for name in names}
-
-
-def _loaded(
-    kind: str, file: DataFile, sha256: str, options: dict[str, Any] | None = None
-) -> dict[str, list[Any]]:
+def _loaded(kind: str, file: DataFile, sha256: str, options: dict[str, Any] | None = None) -> Loaded:
     try:
-        return _columns_of(_load(kind, file.path, sha256, **(options or {})))
+        rows = _load(kind, file.path, sha256, **(options or {}))
     except Exception as error:
         raise InputError.single(
             file.name,
@@ -229,6 +331,10 @@ def _loaded(
             found=_first_line(error.__cause__ or error),
             remedy="write the file again; an interrupted copy ends early",
         ) from error
+    problems = undecodable_rows(rows.data.table, file.name)
+    if problems:
+        raise InputError(problems)
+    return Loaded.of(rows)
 
 
 def _load(kind: str, path: Path, sha256: str, **options: Any) -> "datasets.Dataset":
@@ -250,17 +356,7 @@ def _load(kind: str, path: Path, sha256: str, **options: Any) -> "datasets.Datas
     )
 
 
-def _columns_of(dataset: "datasets.Dataset") -> dict[str, list[Any]]:
-    import datasets
-
-    columns: dict[str, list[Any]] = dataset[:]
-    for name, feature in dataset.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            columns[name] = [None if v is None else feature.int2str(v) for v in columns[name]]
-    return columns
-
-
-def _hub_tables(source: str) -> Iterator[_Table]:
+def _hub_tables(source: str) -> Iterator[SourceTable]:
     import datasets
 
     name, _, revision = source.partition("@")
@@ -271,7 +367,7 @@ def _hub_tables(source: str) -> Iterator[_Table]:
         raise _hub_error(source, error) from error
     for split, dataset in loaded.items():
         content = hashlib.sha256()
-        for batch in dataset.data.table.combine_chunks().to_batches():
+        for batch in dataset.data.table.to_batches(max_chunksize=BATCH_ROWS):
             content.update(batch.serialize())
         record = SourceFile(
             name=f"{source}:{split}",
@@ -279,7 +375,7 @@ def _hub_tables(source: str) -> Iterator[_Table]:
             size_bytes=dataset.data.nbytes,
             rows=dataset.num_rows,
         )
-        yield _Table(record, _columns_of(dataset))
+        yield SourceTable(record, dataset, tuple(dataset.column_names))
 
 
 def _require_on_hub(source: str, name: str, revision: str | None) -> None:

@@ -6,17 +6,18 @@ stays where it is when the data grows, and the same question never lies in two s
 
 import hashlib
 import itertools
+import json
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from data_contracts.records.base import canonical_json
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import Split
 from tasks.data.columns import CONTENT_COLUMNS, Form
+from tasks.data.row_batches import RowBatch
 
-if TYPE_CHECKING:
-    import pandas as pd
+_quoted: Callable[[str], str] = json.encoder.encode_basestring
 
 
 def row_id(content: Mapping[str, Any]) -> str:
@@ -24,27 +25,47 @@ def row_id(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(dict(content))).hexdigest()[:32]
 
 
-def row_ids(frame: "pd.DataFrame", form: Form) -> list[str]:
-    """The identity of each row: equal content gives equal identities, on every machine."""
-    names = CONTENT_COLUMNS[form]
-    columns = [[_plain(value) for value in frame[name]] for name in names]
+def row_ids(batch: RowBatch) -> list[str]:
+    """The :func:`row_id` of each row: equal content gives equal identities, on every machine."""
+    names = CONTENT_COLUMNS[batch.form]
+    if batch.form is not Form.MESSAGES and all(column.only_strings for column in batch.content):
+        return _ids_of_texts(names, [column.texts.to_pylist() for column in batch.content])
+    columns = [[_plain(value) for value in batch.columns[name].values()] for name in names]
     return [row_id(dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
 
 
-def content_keys(frame: "pd.DataFrame", form: Form) -> list[str]:
+def _ids_of_texts(names: tuple[str, ...], columns: list[list[str]]) -> list[str]:
+    """Canonical JSON of texts alone, which the standard library writes alike and much faster."""
+    order = sorted(range(len(names)), key=lambda index: names[index])
+    form = "{{" + ",".join(f'"{names[index]}":{{}}' for index in order) + "}}"
+    quoted = [[_quoted(text) for text in columns[index]] for index in order]
+    sha256 = hashlib.sha256
+    return [sha256(form.format(*texts).encode()).hexdigest()[:32] for texts in zip(*quoted, strict=True)]
+
+
+def questions(batch: RowBatch) -> list[str]:
     """What each row asks, normalised: the text, the prompt, or all turns before the first answer.
 
     Every answer of a conversation is trained on, so two conversations that open alike ask the same.
     """
-    column = frame[CONTENT_COLUMNS[form][0]]
-    if form is Form.MESSAGES:
-        return [_question_of(turns) for turns in column]
-    return [normalise(value) for value in column]
+    if batch.form is Form.MESSAGES:
+        return [_question_of(turns) for turns in batch.conversations]
+    return [normalise(value) for value in batch.content[0].values()]
+
+
+def groups(batch: RowBatch) -> list[str | None]:
+    """What keeps rows together beyond their question: the group's name, ``None`` where there is none."""
+    if "group" not in batch.columns:
+        return [None] * len(batch)
+    return [f"group\n{text}" if text else None for text in batch.columns["group"].texts.to_pylist()]
 
 
 def normalise(text: object) -> str:
     """Unicode NFKC, case folded, each run of white space as one space."""
-    return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
+    words = str(text)
+    if not words.isascii():
+        words = unicodedata.normalize("NFKC", words)
+    return " ".join(words.casefold().split())
 
 
 def split_of(content_key: str, shares: SplitSettings) -> Split:
@@ -52,7 +73,7 @@ def split_of(content_key: str, shares: SplitSettings) -> Split:
 
     Reserve lies at the end, so that sealed rows stay sealed whatever becomes of the other shares.
     """
-    # No key holds a line break, so the keys of one rotation are never those of another.
+    # Digits and a line break open no key, so the keys of one rotation are never those of another.
     # The first rotation is salted too: data that was itself sampled by a hash of its text, as is usual,
     # would else lie in one split.
     salted = f"{shares.rotation}\n{content_key}"
@@ -72,9 +93,9 @@ def opening_turns(turns: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 def _question_of(turns: Any) -> str:
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         return normalise(turns)
-    return canonical_json(
-        [[str(turn.get("role")), normalise(turn.get("content"))] for turn in opening_turns(turns)]
-    ).decode()
+    asked = [[str(turn.get("role")), normalise(turn.get("content"))] for turn in opening_turns(turns)]
+    # Of texts alone this is canonical JSON.
+    return json.dumps(asked, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:

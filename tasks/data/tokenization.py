@@ -14,21 +14,10 @@ from tasks.data.columns import Form, form_of
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class TokenCounts:
-    """How long each row is, in tokens."""
-
-    tokens: list[int]
-    """Before truncation."""
-    supervised_tokens: list[int]
-    """After truncation; 1 for a classification row, whose label is the one thing predicted."""
-    prompt_tokens: list[int]
-    """What generation starts from; 0 for a classification row, from which nothing is generated."""
 
 
 @dataclass(frozen=True)
@@ -70,41 +59,52 @@ def encode_split(
         InputError: a row's label is not among ``labels``, or the tokenizer does not suit the data.
     """
     import datasets
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    frame = pd.read_parquet(rows)
-    form = form_of(tuple(frame.columns), task)
-    places = [f"row {identity}" for identity in frame["row_id"]]
-    columns: dict[str, list[Any]] = {"row_id": list(frame["row_id"])}
-    encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
-    columns["input_ids"] = [row.input_ids for row in encoded]
-    columns["truncated"] = [row.tokens > max_tokens for row in encoded]
+    file = pq.ParquetFile(rows)
+    form = form_of(tuple(file.schema_arrow.names), task)
+    schema = _schema(form)
+    # Rows become compact arrays batch by batch; as Python lists each number would take four times the room.
+    tables = [
+        pa.table(_columns(batch.to_pandas(), form, tokenizer, max_tokens, labels), schema=schema)
+        for batch in file.iter_batches(batch_size=_BATCH)
+    ]
+    return datasets.Dataset(datasets.table.InMemoryTable(pa.concat_tables([schema.empty_table(), *tables])))
+
+
+def _schema(form: Form) -> "pa.Schema":
+    import pyarrow as pa
+
+    ids = pa.list_(pa.int64())
+    fields = [("row_id", pa.string()), ("input_ids", ids), ("truncated", pa.bool_())]
     if form is Form.CLASSIFICATION:
-        columns["labels"] = _label_indexes(frame["label"], labels, places)
-    else:
-        columns["labels"] = [row.labels for row in encoded]
-        columns["prompt_ids"] = [row.prompt_ids for row in encoded]
-        columns["reference"] = [row.reference for row in encoded]
-    return datasets.Dataset.from_dict(columns)
+        return pa.schema([*fields, ("labels", pa.int64())])
+    return pa.schema([*fields, ("labels", ids), ("prompt_ids", ids), ("reference", pa.string())])
 
 
-def measure_tokens(
+def _columns(
     frame: "pd.DataFrame",
-    *,
     form: Form,
     tokenizer: "PreTrainedTokenizerBase",
     max_tokens: int,
-    places: Sequence[str],
-) -> TokenCounts:
-    """The lengths that :func:`encode_split` would give these rows, whose content must be whole."""
-    tokens, supervised, prompts = [], [], []
-    for row in _encode(frame, form, tokenizer, max_tokens, places):
-        tokens.append(row.tokens)
-        supervised.append(
-            1 if form is Form.CLASSIFICATION else sum(label != IGNORED_LABEL for label in row.labels)
-        )
-        prompts.append(len(row.prompt_ids))
-    return TokenCounts(tokens=tokens, supervised_tokens=supervised, prompt_tokens=prompts)
+    labels: tuple[str, ...],
+) -> dict[str, list[Any]]:
+    places = [f"row {identity}" for identity in frame["row_id"]]
+    encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
+    columns: dict[str, list[Any]] = {
+        "row_id": list(frame["row_id"]),
+        "input_ids": [row.input_ids for row in encoded],
+        "truncated": [row.tokens > max_tokens for row in encoded],
+    }
+    if form is Form.CLASSIFICATION:
+        return {**columns, "labels": _label_indexes(frame["label"], labels, places)}
+    return {
+        **columns,
+        "labels": [row.labels for row in encoded],
+        "prompt_ids": [row.prompt_ids for row in encoded],
+        "reference": [row.reference for row in encoded],
+    }
 
 
 def _label_indexes(values: "pd.Series[Any]", labels: tuple[str, ...], places: Sequence[str]) -> list[int]:
@@ -132,9 +132,8 @@ def _encode(
         Form.PROMPT_COMPLETION: _encode_pairs,
         Form.MESSAGES: _encode_messages,
     }[form]
-    for start in range(0, len(frame), _BATCH):
-        batch = frame.iloc[start : start + _BATCH]
-        yield from encode(batch, tokenizer, max_tokens, places[start : start + _BATCH])
+    # An empty list makes some tokenizers fail.
+    return encode(frame, tokenizer, max_tokens, places) if len(frame) else iter(())
 
 
 def _encode_texts(
@@ -155,13 +154,7 @@ def _encode_texts(
 def _encode_pairs(
     batch: "pd.DataFrame", tokenizer: "PreTrainedTokenizerBase", max_tokens: int, places: Sequence[str]
 ) -> Iterator[_Encoded]:
-    if tokenizer.eos_token_id is None:
-        raise InputError.single(
-            "model.source",
-            expected="a tokenizer with an end-of-sequence token",
-            found="none, so a model could not learn to stop",
-            remedy="choose a generative model for an instruction task",
-        )
+    require_end_of_sequence(tokenizer)
     prompts, completions = list(batch["prompt"]), list(batch["completion"])
     opening = opening_ids(tokenizer)
     # Prompt and answer are tokenised apart, so that they join at a token boundary and generation goes
@@ -189,6 +182,17 @@ def _encode_messages(
         reference = next(turn["content"] for turn in reversed(turns) if turn["role"] == "assistant")
         yield _Encoded(
             chat.input_ids[:max_tokens], labels[:max_tokens], len(labels), chat.prompt_ids, reference
+        )
+
+
+def require_end_of_sequence(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Returns only if the tokenizer has a token that ends an answer; raises ``InputError`` otherwise."""
+    if tokenizer.eos_token_id is None:
+        raise InputError.single(
+            "model.source",
+            expected="a tokenizer with an end-of-sequence token",
+            found="none, so a model could not learn to stop",
+            remedy="choose a generative model for an instruction task",
         )
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from data_contracts.records.evidence import Environment
 
-DATA_PACKAGES = ("datasets", "great-expectations", "pandas", "pyarrow", "transformers", "tokenizers")
+DATA_PACKAGES = (
+    *("datasets", "great-expectations", "pandas", "pyarrow", "transformers", "tokenizers"),
+    *("numpy", "ftfy", "scikit-learn", "scipy", "cleanlab"),
+)
 TRAINING_PACKAGES = (
     *("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate"),
     *("datasets", "numpy", "pandas", "pyarrow"),

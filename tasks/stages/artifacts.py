@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_contracts.records.decision import Decision, RuleResult, RunReport, Verdict
 from data_contracts.records.evidence import CurvePoint
+from tasks.data.datasheet_files import DATASHEET_MARKDOWN
 from tasks.stages.curves import CURVE_PICTURE
 from tasks.stages.watching import artifact_key
 
@@ -37,6 +38,16 @@ def show_curve(rung: str, curve: Sequence[CurvePoint], stored: Path) -> None:
         train = "" if point.train_loss is None else f"{point.train_loss:.4f}"
         lines.append(f"| {point.step} | {train} | {point.tune_loss:.4f} | {point.learning_rate:.2e} |")
     _show(artifact_key("curve", rung), "\n".join(lines), f"Learning curve of {rung}")
+
+
+def show_datasheet(snapshot: Path) -> None:
+    """The datasheet beside a stored snapshot as a markdown artifact of the current task."""
+    markdown = (snapshot / DATASHEET_MARKDOWN).read_text(encoding="utf-8")
+    _show(
+        artifact_key("datasheet"),
+        markdown,
+        "What the rows are, where they came from, and which were set aside",
+    )
 
 
 def show_report(report: RunReport) -> None:

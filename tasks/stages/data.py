@@ -10,12 +10,15 @@ from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.settings import DataSettings, RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.data.contract import check_contract, load_contract
+from tasks.data.datasheet_files import write_datasheet
+from tasks.data.earlier import find_earlier
 from tasks.data.snapshot import freeze_snapshot
 from tasks.data.source_files import find_data_files, is_hub_id
 from tasks.data.sources import SourceRows, read_rows
 from tasks.data.tokenization import load_tokenizer
 from tasks.evidence.environment import DATA_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey, Stored
+from tasks.stages.artifacts import show_datasheet
 from tasks.stages.context import RunContext
 from tasks.stages.measure import measured
 from tasks.stages.watching import listener
@@ -31,6 +34,7 @@ def require_readable(settings: RunSettings) -> None:
     if not is_hub_id(settings.data.source):
         find_data_files(settings.data.source)
     load_contract(_contract_path(settings), settings.task)
+    find_earlier(settings.data.earlier)
 
 
 @task(name="base model", cache_policy=NO_CACHE)
@@ -52,6 +56,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
     """The data held against its contract; accepted and rejected rows are stored."""
     settings = context.settings
     contract = load_contract(_contract_path(settings), settings.task)
+    earlier = find_earlier(settings.data.earlier)
     # A hub's data is known only once it is here; local files are known by their digests.
     hub_rows = read_rows(settings.data, settings.task) if is_hub_id(settings.data.source) else None
     key = StageKey(
@@ -60,10 +65,12 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
             "task": settings.task.value,
             "sources": _source_identity(settings.data, hub_rows),
             "columns": settings.data.columns.model_dump(mode="json"),
+            "form": settings.data.form,
             "contract": contract.digest,
             "tokenizer": base.identity(),
             "max_tokens": settings.model.max_tokens,
             "splits": settings.splits.model_dump(mode="json"),
+            "earlier": list(earlier.digests()),
         },
         code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
@@ -79,6 +86,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
                 max_tokens=settings.model.max_tokens,
                 splits=settings.splits,
                 folder=folder,
+                earlier=earlier,
             )
         return evidence.model_copy(update={"cost": checking.cost})
 
@@ -90,6 +98,8 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
         f"{evidence.rows_accepted:,} of {evidence.rows_read:,} rows accepted, "
         f"{evidence.rows_quarantined:,} set aside"
     )
+    for note in evidence.notes:
+        listener().stage_ended("columns", note, None, False)
     listener().stage_ended("contract", line, measurement.cost, stored.reused)
     return stored
 
@@ -103,11 +113,18 @@ def freeze_data(context: RunContext, checked: Stored[ContractEvidence]) -> Store
         code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
     )
+    contract = load_contract(_contract_path(context.settings), context.settings.task)
+
+    def build(folder: Path) -> Snapshot:
+        snapshot = freeze_snapshot(checked.folder, checked.record, folder)
+        version = package_versions(("lorafirst",))["lorafirst"]
+        write_datasheet(folder, snapshot, checked.record, contract.stated, version=version)
+        return snapshot
+
     with measured() as measurement:
-        stored = context.store.reuse_or_build(
-            key, Snapshot, lambda folder: freeze_snapshot(checked.folder, checked.record, folder)
-        )
+        stored = context.store.reuse_or_build(key, Snapshot, build)
     context.dossier.add_stage("snapshot", stored.folder)
+    show_datasheet(stored.folder)
     line = ", ".join(f"{split.value} {stored.record.split(split).rows:,}" for split in Split)
     listener().stage_ended("snapshot", line, measurement.cost, stored.reused)
     return stored
@@ -121,4 +138,7 @@ def _source_identity(data: DataSettings, rows: SourceRows | None) -> list[list[s
     """Name and digest of every source file, so that unchanged data is recognised without parsing it."""
     if rows is not None:
         return [[file.name, file.sha256] for file in rows.files]
-    return [[file.name, digest_file(file.path)] for file in find_data_files(data.source)]
+    return [
+        [file.name, digest_file(file.path), *(f"{key}={value}" for key, value in file.partitions)]
+        for file in find_data_files(data.source)
+    ]

@@ -21,14 +21,6 @@ _GENERATES = re.compile("ForCausalLM|LMHead")
 _WEIGHT_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
-def cache_folder() -> Path:
-    """Where converted models are kept: ``LORAFIRST_CACHE``, or the user's cache folder."""
-    configured = os.environ.get("LORAFIRST_CACHE")
-    if configured:
-        return Path(configured)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lorafirst"
-
-
 def resolve_base_model(source: str, cache: Path) -> BaseModelRecord:
     """The base model as a folder that transformers loads without network, pickle or remote code.
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows.command_line import EXIT_REQUIREMENT_UNMET, app
+from flows.command_line import app
+from flows.failing import EXIT_REQUIREMENT_UNMET
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 

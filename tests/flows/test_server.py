@@ -42,10 +42,11 @@ def test_what_a_person_sees_in_the_ui(
     assert {
         "decisions", "gate-contract", "gate-power", "gate-need", "gate-fit", "gate-fairness",
         "gate-quality", "gate-escalation", "gate-justification",
-        "curve-pilot-1-lora-r8", "curve-full", "pilot-1-lora-r8-progress", "full-progress",
+        "curve-pilot-1-lora-r8", "curve-full", "pilot-1-lora-r8-progress", "full-progress", "datasheet",
     } <= set(artifacts)  # fmt: skip
     assert "| escalation | ✓ pass |" in artifacts["decisions"].data
     assert report.dossier in artifacts["decisions"].data
+    assert "## Labels in train" in artifacts["datasheet"].data
     assert "data:image/svg+xml;base64," in artifacts["curve-pilot-1-lora-r8"].data
     assert artifacts["pilot-1-lora-r8-progress"].type == "progress"
     assert float(artifacts["pilot-1-lora-r8-progress"].data) == 100.0

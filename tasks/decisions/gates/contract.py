@@ -2,12 +2,12 @@
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.policy import Policy
-from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
+from data_contracts.records.snapshot import ContractEvidence, ContractRule
 from tasks.decisions.gates.rules import all_of
 
 
 def decide_contract(evidence: ContractEvidence, *, policy: Policy, run_id: str) -> Decision:
-    """Passes when every blocking rule of the data contract holds."""
+    """Passes when every blocking rule of the data contract holds, and no quarantine is beyond its share."""
     rules = tuple(_contract_rule(rule) for rule in evidence.rules)
     broken = [rule.name for rule in rules if rule.verdict is Verdict.FAIL]
     sentence = (
@@ -27,13 +27,12 @@ def decide_contract(evidence: ContractEvidence, *, policy: Policy, run_id: str) 
 
 
 def _contract_rule(rule: ContractRule) -> RuleResult:
-    blocks = rule.severity is RuleSeverity.BLOCKING and not rule.passed
-    note = "" if rule.passed or blocks else f" ({rule.severity.value})"
+    note = "" if rule.passed or rule.blocks else f" ({rule.severity.value})"
     return RuleResult(
         name=rule.name,
         observed=rule.observed + note,
         interval=None,
         threshold=rule.expected,
-        verdict=Verdict.FAIL if blocks else Verdict.PASS,
+        verdict=Verdict.FAIL if rule.blocks else Verdict.PASS,
         sentence=rule.sentence,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 # Before anything imports datasets, which reads it once.
@@ -14,6 +15,7 @@ os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="lorafirst-da
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from data_contracts.package_paths import resolve_package_path
+from tasks.data.sources import SourceRows
 from tasks.data.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
@@ -25,6 +27,22 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} [SEP] {{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+
+def frame_of(rows: SourceRows) -> pd.DataFrame:
+    """The canonical columns of all rows as Python values, and where each row came from."""
+    parts = []
+    for batch in rows.batches():
+        columns = {name: pd.Series(column.values(), dtype=object) for name, column in batch.columns.items()}
+        numbers = range(batch.source_row, batch.source_row + len(batch))
+        parts.append(pd.DataFrame(columns).assign(source_file=batch.source_file, source_row=numbers))
+    return pd.concat(parts, ignore_index=True)
+
+
+def kept_of(rows: SourceRows) -> pd.DataFrame:
+    """The kept columns of all rows."""
+    parts = [{name: column.to_pylist() for name, column in batch.kept.items()} for batch in rows.batches()]
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
 
 
 @pytest.fixture
@@ -52,3 +70,11 @@ def chat_tokenizer() -> "PreTrainedTokenizerBase":
     tokenizer.eos_token = "[SEP]"
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
+
+
+def every_value(rows: SourceRows) -> int:
+    """The number of rows, each value of which was read."""
+    return sum(
+        len(list(zip(*(column.values() for column in batch.columns.values()), strict=True)))
+        for batch in rows.batches()
+    )

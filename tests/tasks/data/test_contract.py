@@ -10,6 +10,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
 from tasks.data.contract import ACCEPTED, REJECTED, check_contract, load_contract
+from tasks.data.earlier import EarlierSnapshots
 from tasks.data.sources import read_rows
 from tests.tasks.data.conftest import WriteRows
 
@@ -36,6 +37,7 @@ class Checker:
 
     def __init__(self, folder: Path, write_rows: WriteRows, tokenizer: "PreTrainedTokenizerBase") -> None:
         self.folder, self.write_rows, self.tokenizer = folder, write_rows, tokenizer
+        self.earlier = EarlierSnapshots()
 
     def __call__(
         self,
@@ -60,6 +62,7 @@ class Checker:
             max_tokens=max_tokens,
             splits=splits or SplitSettings(),
             folder=self.folder / "contract",
+            earlier=self.earlier,
         )
 
     def rejected(self) -> pd.DataFrame:
@@ -73,6 +76,11 @@ def check(tmp_path: Path, write_rows: WriteRows, chat_tokenizer: "PreTrainedToke
 
 def rule(evidence: ContractEvidence, name: str) -> ContractRule:
     return next(rule for rule in evidence.rules if rule.name == name)
+
+
+def refused(evidence: ContractEvidence) -> set[str]:
+    """Broken rules that are more than warnings."""
+    return {r.name for r in evidence.rules if not r.passed and r.severity is not RuleSeverity.WARNING}
 
 
 def broken(evidence: ContractEvidence) -> set[str]:
@@ -131,7 +139,7 @@ def test_long_rows_warn_a_classifier_and_stop_an_instruction_run(check: Checker)
 
 
 def test_one_label_is_too_few(check: Checker) -> None:
-    assert broken(check([{**row, "label": "x"} for row in good_rows()])) == {"at_least_two_labels"}
+    assert refused(check([{**row, "label": "x"} for row in good_rows()])) == {"at_least_two_labels"}
 
 
 @pytest.mark.parametrize("last", ["gate", "reserve"])
@@ -164,13 +172,13 @@ def in_splits(**counts: int) -> list[dict[str, Any]]:
 
 def test_data_with_splits_of_their_own_have_the_reserve_that_they_name(check: Checker) -> None:
     without = check(in_splits(train=40, tune=20, gate=40), split="split")
-    assert broken(without) == set()
+    assert refused(without) == set()
     assert "enough_reserve_rows" not in {rule.name for rule in without.rules}
     few = in_splits(train=40, tune=20, gate=40, reserve=29)
     found = rule(check(few, split="split", splits=SplitSettings(reserve=0.0)), "enough_reserve_rows")
     assert (found.passed, found.observed) == (False, "29 rows")
     assert found.remedy.endswith("mark none")
-    assert broken(check(in_splits(train=40, tune=20, gate=40, reserve=30), split="split")) == set()
+    assert refused(check(in_splits(train=40, tune=20, gate=40, reserve=30), split="split")) == set()
 
 
 def test_rows_that_differ_in_a_kept_column_alone_are_duplicates(check: Checker, tmp_path: Path) -> None:
@@ -233,7 +241,7 @@ def test_a_bad_conversation_breaks_its_rule(check: Checker, record: dict[str, An
 def test_shipped_instruction_contract_serves_both_forms(check: Checker) -> None:
     pairs = check(good_pairs(), Task.INSTRUCTION)
     talks = check([talk(n, "system", "user", "assistant") for n in range(300)], Task.INSTRUCTION)
-    assert broken(pairs) == broken(talks) == set()
+    assert refused(pairs) == refused(talks) == set()
     assert {rule.name.split(".")[0] for rule in pairs.rules}.isdisjoint({"messages", "assistant_turns"})
     assert {rule.name.split(".")[0] for rule in talks.rules}.isdisjoint({"prompt", "completion"})
 
@@ -375,7 +383,7 @@ def test_enum_unique_and_primary_key_are_run(check: Checker) -> None:
         (QUALITY.format("metric: nullValues, mustBe: none"), "a number"),
         (QUALITY.format("metric: nullValues, mustBe: 0, severity: fatal"), "severity"),
         (QUALITY.format("metric: invalidValues, mustBe: 0"), "either validValues or pattern"),
-        ("  quality:\n  - {type: sql, query: select 1, mustBe: 0}\n", "sql and custom engines are not run"),
+        ("  quality:\n  - {type: sql, query: select 1, mustBe: 0}\n", "sql and other engines are not run"),
         ("  quality: [\n", "line"),
     ],
 )
@@ -410,3 +418,22 @@ def test_digest_is_of_the_file_as_written(tmp_path: Path) -> None:
     path.write_text(HEADER, encoding="utf-8")
     contract = load_contract(path, Task.INSTRUCTION)
     assert (contract.name, contract.digest) == ("mine", digest_bytes(HEADER.encode()))
+
+
+def test_rows_of_one_group_share_a_split(check: Checker, tmp_path: Path) -> None:
+    records = [{**row, "customer": f"c{n // 3}"} for n, row in enumerate(good_rows())]
+    assert broken(check(records, group="customer")) == set()
+    accepted = pd.read_parquet(tmp_path / "contract" / ACCEPTED)
+    assert accepted.groupby("group_key")["split"].nunique().max() == 1
+    assert accepted["split"].nunique() == 4
+
+
+def test_a_group_in_two_splits_of_the_datas_own_is_named(check: Checker) -> None:
+    splits = ["train"] * 100 + ["tune"] * 50 + ["gate"] * 50
+    records = [
+        {**row, "s": s, "c": f"c{n}"} for n, (row, s) in enumerate(zip(good_rows(200), splits, strict=True))
+    ]
+    records[199]["c"] = "c3"
+    found = rule(check(records, split="s", group="c"), "no_group_in_two_splits")
+    assert (found.passed, found.broken_rows) == (False, 2)
+    assert found.examples == ("a.jsonl, row 4 (train) and a.jsonl, row 200 (gate)",)

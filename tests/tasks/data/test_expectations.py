@@ -1,7 +1,8 @@
-import pandas as pd
+import numpy as np
 
 from tasks.data.checks import Check, CheckKind
-from tasks.data.expectations import run_checks
+from tasks.data.expectations import Suite, judged
+from tasks.data.row_batches import Column
 
 
 def check(name: str, kind: CheckKind, column: str) -> Check:
@@ -11,23 +12,30 @@ def check(name: str, kind: CheckKind, column: str) -> Check:
 
 
 def test_results_stand_in_the_order_of_their_checks() -> None:
-    frame = pd.DataFrame({"a": ["a", "b", None], "b": ["a", "a", "a"]}, dtype=object)
+    columns = {"a": Column.of_values(["a", "b", None]), "b": Column.of_values(["a", "a", "a"])}
     checks = [
         check("set b", CheckKind.IN_SET, "b"),
         check("null a", CheckKind.NOT_NULL, "a"),
         check("unique b", CheckKind.UNIQUE, "b"),
         check("set a", CheckKind.IN_SET, "a"),
     ]
-    results = run_checks(frame, checks)
-    assert [result.check.name for result in results] == [c.name for c in checks]
-    assert [result.broken for result in results] == [(), (2,), (1, 2), (1,)]
+    seen = Suite(checks).run(columns)
+    assert [observation.broken.tolist() for observation in seen] == [[], [2], [1, 2], [1]]
+    results = [judged(c, [observation], [0], 3) for c, observation in zip(checks, seen, strict=True)]
     assert [result.passed for result in results] == [True, False, False, False]
 
 
+def test_positions_count_over_batches() -> None:
+    suite = Suite([check("set", CheckKind.IN_SET, "a")])
+    first, second = (suite.run({"a": Column.of_values(values)})[0] for values in (["a", "b"], ["b", "a"]))
+    assert judged(suite.checks[0], [first, second], [0, 2], 4).broken.tolist() == [1, 2]
+
+
 def test_an_expectation_that_fails_inside_is_never_taken_as_passed() -> None:
-    frame = pd.DataFrame({"a": ["a"]}, dtype=object)
-    absent, present = run_checks(
-        frame, [check("absent", CheckKind.IN_SET, "nowhere"), check("present", CheckKind.IN_SET, "a")]
+    suite = Suite([check("absent", CheckKind.IN_SET, "nowhere"), check("present", CheckKind.IN_SET, "a")])
+    absent, present = (
+        judged(c, [seen], [0], 1)
+        for c, seen in zip(suite.checks, suite.run({"a": np.array(["a"], dtype=object)}), strict=True)
     )
     assert not absent.passed
     assert absent.fault is not None

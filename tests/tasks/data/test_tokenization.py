@@ -8,8 +8,7 @@ from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.columns import Form
-from tasks.data.tokenization import encode_split, measure_tokens
+from tasks.data.tokenization import encode_split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -176,14 +175,6 @@ def test_model_without_a_template_is_refused(tmp_path: Path, minilm: "PreTrained
 def test_model_that_cannot_stop_is_refused(tmp_path: Path, minilm: "PreTrainedTokenizerBase") -> None:
     with pytest.raises(InputError, match="could not learn to stop"):
         encode(tmp_path, minilm, {"prompt": ["a"], "completion": ["b"]})
-
-
-def test_lengths_are_those_of_the_encoding(chat_tokenizer: "PreTrainedTokenizerBase") -> None:
-    frame = pd.DataFrame({"prompt": ["one two three"], "completion": ["four five six"]})
-    counts = measure_tokens(
-        frame, form=Form.PROMPT_COMPLETION, tokenizer=chat_tokenizer, max_tokens=6, places=["a, row 1"]
-    )
-    assert (counts.tokens, counts.supervised_tokens) == ([8], [2])
 
 
 @pytest.mark.slow

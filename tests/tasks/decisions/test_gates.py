@@ -359,14 +359,17 @@ def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:
 
 
 def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
-    def evidence(severity: RuleSeverity) -> ContractEvidence:
+    def evidence(severity: RuleSeverity, allowed_percent: float | None = None) -> ContractEvidence:
         rule = ContractRule(
             name="text.minLength",
+            rule=None,
             severity=severity,
+            allowed_percent=allowed_percent,
             passed=False,
             observed="1 of 9 rows break it",
             expected="text",
             broken_rows=1,
+            broken_percent=100 / 9,
             examples=("a.jsonl, row 3",),
             remedy="fill it in",
             sentence="Every row has a text.",
@@ -379,8 +382,11 @@ def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
             rows_read=9,
             rows_accepted=8,
             rows_quarantined=1,
+            max_tokens=64,
+            cut_rows={},
             rules=(rule,),
             labels=("a", "b"),
+            drift=None,
         )
 
     blocked = decide_contract(evidence(RuleSeverity.BLOCKING), policy=ACCURACY, run_id=RUN)
@@ -388,3 +394,8 @@ def test_the_contract_gate_fails_on_blocking_rules_only() -> None:
     assert "text.minLength" in blocked.sentence
     for severity in (RuleSeverity.QUARANTINE, RuleSeverity.WARNING):
         assert decide_contract(evidence(severity), policy=ACCURACY, run_id=RUN).verdict is Verdict.PASS
+
+    beyond = evidence(RuleSeverity.QUARANTINE, allowed_percent=11.0)
+    within = evidence(RuleSeverity.QUARANTINE, allowed_percent=12.0)
+    verdicts = [decide_contract(e, policy=ACCURACY, run_id=RUN).verdict for e in (beyond, within)]
+    assert verdicts == [Verdict.FAIL, Verdict.PASS]

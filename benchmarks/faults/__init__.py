@@ -1,0 +1,1 @@
+"""Faults that ruin fine-tuning, planted in good data at known rows."""

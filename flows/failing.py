@@ -1,0 +1,26 @@
+"""How every command ends that cannot go on: one message, or one JSON document, and its exit code."""
+
+import json
+from typing import Annotated, NoReturn
+
+import typer
+
+EXIT_FAULT = 1
+EXIT_INPUT = 2
+EXIT_DATA_REJECTED = 3
+EXIT_REQUIREMENT_UNMET = 4
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def fail(error: Exception, code: int, as_json: bool, *, hint: str = "") -> NoReturn:
+    """Ends the command with ``code``; ``hint`` stands below the message, for people."""
+    if as_json:
+        problems = [problem.model_dump() for problem in getattr(error, "problems", ())]
+        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "problems": problems}))
+    else:
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        if hint:
+            typer.echo(f"\n{hint}", err=True)
+    raise typer.Exit(code) from None
