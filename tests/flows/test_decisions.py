@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows.command_line import EXIT_INPUT, app
+from flows.command_line import app
+from flows.failing import EXIT_INPUT
 from tests.conftest import SMOLLM2
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
