@@ -16,7 +16,9 @@ every arm.
 
 Peak memory is the process's resident set, files mapped into it included, and beside it the anonymous part
 alone, sampled ten times a second. Processor seconds count all threads. On a machine that others use too,
-ratios of processor seconds say more than those of wall time.
+ratios of processor seconds say more than those of wall time, and even these carry what the others did to the
+caches meanwhile. A run replaces the figures for its own number of rows in ``contracts.json`` and leaves those
+for others.
 """
 
 import argparse
@@ -202,11 +204,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=1, help="counted runs of each arm")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="run these alone")
     parser.add_argument("--work", type=Path, help="keeps the data file there")
     arguments = parser.parse_args()
 
     from benchmarks.instruction_rows import write_instruction_rows
-    from tasks.evidence.environment import capture_environment
     from tasks.training.base_model import cache_folder, resolve_base_model
 
     work = arguments.work or Path(tempfile.mkdtemp(prefix="lorafirst-contracts-"))
@@ -215,38 +217,54 @@ def main() -> None:
     if not data.exists():
         write_instruction_rows(data, arguments.rows)
     tokenizer_folder = Path(resolve_base_model(MODEL, cache_folder()).folder)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ARMS}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.arms}
     for number in range(arguments.runs):
         shutil.rmtree(work / "store", ignore_errors=True)
         shutil.rmtree(work / "cache", ignore_errors=True)
         shutil.rmtree(work / "bare", ignore_errors=True)
-        for name in ARMS:
+        for name in arguments.arms:
             runs[name].append(measured(name, data, tokenizer_folder, work))
             print(number, name, runs[name][-1], flush=True)
-    captured = capture_environment()
-    result = {
-        "what": "a contract over instruction rows; every arm in a fresh process, reading included",
-        "rows": arguments.rows,
-        "file_bytes": data.stat().st_size,
-        "counted_runs_of_each_arm": arguments.runs,
-        "arms": {name: _median(each, arguments.rows) for name, each in runs.items()},
-        "ratio_to_tokenizer": _ratios(runs),
-        "machine": {
-            "processor": captured.processor,
-            "cores": captured.processor_count,
-            "memory_gib": round(captured.memory_bytes / 2**30, 1),
-            "others_on_it": "other trainings ran on the same two cores",
-            "python": captured.python,
-            "packages": {
-                name: captured.packages[name]
-                for name in ("datasets", "great-expectations", "pandas", "pyarrow", "tokenizers", "numpy")
-            },
-        },
-    }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
+    found = figures_of(runs, rows=arguments.rows, file_bytes=data.stat().st_size)
+    write_result(arguments.rows, {**found, "machine": machine()})
+    print(json.dumps(found, indent=2))
     if arguments.work is None:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def figures_of(runs: dict[str, list[dict[str, Any]]], *, rows: int, file_bytes: int) -> dict[str, Any]:
+    """Medians of each arm's runs, and their ratios to the tokenizer's where that was run too."""
+    return {
+        "file_bytes": file_bytes,
+        "counted_runs_of_each_arm": len(next(iter(runs.values()))),
+        "arms": {name: _median(each, rows) for name, each in runs.items()},
+        "not_run": [name for name in ARMS if name not in runs],
+        "ratio_to_tokenizer": _ratios(runs) if "tokenizer" in runs else {},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Where this runs, and how busy it is besides."""
+    from tasks.evidence.environment import capture_environment
+
+    captured = capture_environment()
+    packages = ("datasets", "great-expectations", "pandas", "pyarrow", "tokenizers", "numpy")
+    return {
+        "processor": captured.processor,
+        "cores": captured.processor_count,
+        "memory_gib": round(captured.memory_bytes / 2**30, 1),
+        "load_average_of_15_minutes": round(os.getloadavg()[2], 1),
+        "python": captured.python,
+        "packages": {name: captured.packages[name] for name in packages},
+    }
+
+
+def write_result(rows: int, found: dict[str, Any]) -> None:
+    """Replaces the figures for so many rows, and leaves those for other numbers."""
+    known = json.loads(RESULT.read_text(encoding="utf-8"))["rows"] if RESULT.exists() else {}
+    sizes = sorted({**known, str(rows): found}.items(), key=lambda entry: int(entry[0]))
+    what = "a contract over instruction rows; every arm in a fresh process, reading included"
+    RESULT.write_text(json.dumps({"what": what, "rows": dict(sizes)}, indent=2) + "\n", encoding="utf-8")
 
 
 def _median(runs: list[dict[str, Any]], rows: int) -> dict[str, Any]:

@@ -37,12 +37,16 @@ class Outcome:
         return {**dataclasses.asdict(self), "found": self.found}
 
 
-def false_alarms(check: Checker, rows: Rows) -> dict[str, list[int]]:
-    """Rule to the rows, from 1, that it puts aside in good data; rules of the whole table with no rows."""
+def untouched(check: Checker, rows: Rows) -> dict[str, Any]:
+    """What is said of good data: rows put aside, from 1, by rule; and rules of the whole that do not hold.
+
+    The second are no false alarms where they are true, such as of a rare label of which there are few rows.
+    """
     named = check(rows)
-    return {
-        rule: sorted(position + 1 for position in named.rows.get(rule, ())) for rule in sorted(named.broken)
+    put_aside = {
+        rule: sorted(position + 1 for position in found) for rule, found in named.rows.items() if found
     }
+    return {"put_aside": put_aside, "rules_of_the_whole": sorted(named.broken - put_aside.keys())}
 
 
 def measure(check: Checker, rows: Rows, faults: Sequence[Fault], random: Random) -> list[Outcome]:

@@ -55,9 +55,11 @@ def drifts(check: Checker, rows: Rows, others: Rows, *, repetitions: int) -> dic
     """One half of the rows as the earlier snapshot, the other half as new data, unchanged or shifted."""
     shifts: dict[str, Shift] = {
         "nothing": lambda half, others, random: half,
-        "a third of the most frequent label gone": _fewer_of_a_label,
+        "a third of the most frequent label gone": _fewer_of_a_label(1 / 3),
+        "nine tenths of the most frequent label gone": _fewer_of_a_label(9 / 10),
         "a third of the texts twice as long": _longer,
-        "a fifth of the texts from another source": _from_elsewhere,
+        "a fifth of the texts from another source": _from_elsewhere(1 / 5),
+        "half of the texts from another source": _from_elsewhere(1 / 2),
     }
     fired: dict[str, Counter[str]] = {name: Counter() for name in shifts}
     for seed in range(repetitions):
@@ -83,9 +85,12 @@ def drifts(check: Checker, rows: Rows, others: Rows, *, repetitions: int) -> dic
     }
 
 
-def _fewer_of_a_label(half: Rows, others: Rows, random: Random) -> Rows:
-    most = Counter(row["label"] for row in half).most_common(1)[0][0]
-    return [row for row in half if row["label"] != most or random.random() > 1 / 3]
+def _fewer_of_a_label(share: float) -> Shift:
+    def shift(half: Rows, others: Rows, random: Random) -> Rows:
+        most = Counter(row["label"] for row in half).most_common(1)[0][0]
+        return [row for row in half if row["label"] != most or random.random() > share]
+
+    return shift
 
 
 def _longer(half: Rows, others: Rows, random: Random) -> Rows:
@@ -95,7 +100,9 @@ def _longer(half: Rows, others: Rows, random: Random) -> Rows:
     ]
 
 
-def _from_elsewhere(half: Rows, others: Rows, random: Random) -> Rows:
-    return [
-        {**row, "text": random.choice(others)["prompt"]} if random.random() < 1 / 5 else row for row in half
-    ]
+def _from_elsewhere(share: float) -> Shift:
+    def shift(half: Rows, others: Rows, random: Random) -> Rows:
+        lines = iter(random.sample(others, len(half)))
+        return [{**row, "text": next(lines)["prompt"]} if random.random() < share else row for row in half]
+
+    return shift

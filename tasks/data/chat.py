@@ -126,6 +126,8 @@ def _by_prefixes(
 ) -> ChatTokens:
     whole = ids[texts[0]]
     supervised = [False] * len(whole)
+    # Looked up once: the tokenizer searches its vocabulary each time.
+    end_of_sequence = tokenizer.eos_token_id
     for index, text_before, text in zip(_answers(turns), texts[1::2], texts[2::2], strict=True):
         before, through = ids[text_before], ids[text]
         if whole[: len(through)] != through or through[: len(before)] != before:
@@ -137,7 +139,7 @@ def _by_prefixes(
                 "has one answer, or choose another model",
             )
         # Templates put a line break behind the end-of-turn token that the model never has to write.
-        ends = [i for i in range(len(before), len(through)) if through[i] == tokenizer.eos_token_id]
+        ends = [i for i in range(len(before), len(through)) if through[i] == end_of_sequence]
         if ends:
             end = ends[-1] + 1
         else:
