@@ -382,8 +382,6 @@ def decide(family: Family, prepared: Prepared, case: Case, target: float, work: 
     pilots = sorted(path.name for path in dossier.glob("pilot-*"))
     first = json.loads((dossier / pilots[0] / "tune" / "evidence.json").read_bytes()) if pilots else None
     training = json.loads((dossier / pilots[0] / "evidence.json").read_bytes()) if pilots else None
-    scored = dossier / "baseline" / "gate" / "evidence.json"
-    baseline = json.loads(scored.read_bytes()) if scored.exists() else None
     return {
         "outcome": report["outcome"],
         "sentence": report["sentence"],
@@ -392,7 +390,6 @@ def decide(family: Family, prepared: Prepared, case: Case, target: float, work: 
         "processor_seconds": round(sum(cost["cpu_seconds"] for cost in costs if cost)),
         "first_pilot_on_tune": metric_of(first, family.metric) if first else None,
         "first_pilot_processor_seconds": training["cost"]["cpu_seconds"] if training else None,
-        "baseline_on_gate": metric_of(baseline, family.metric) if baseline else None,
     }
 
 
@@ -430,15 +427,54 @@ def reaches(mean: float, threshold: float, metric: str) -> bool:
     return mean >= threshold if METRICS[metric].higher_is_better else mean <= threshold
 
 
-def usual_gate(answer: dict[str, Any], threshold: float, truth: str, metric: str) -> str | None:
-    """What ``score - baseline >= improvement`` says of the first pilot; ``None`` where none was trained."""
-    score, baseline = answer["first_pilot_on_tune"], answer["baseline_on_gate"]
-    if score is None or baseline is None:
+def usual_gate(score: float | None, threshold: float, truth: str, metric: str) -> str | None:
+    """What ``score - baseline >= improvement`` says of the first pilot; ``None`` where none was trained.
+
+    The improvement asked for leads from the baseline to the threshold, so the baseline cancels out.
+    """
+    if score is None:
         return None
-    # The improvement asked for leads from the baseline to the threshold, so the baseline cancels out.
     if reaches(score, threshold, metric):
         return "pilot_accepted"
     return "full_unjustified" if truth == "neither" else "full_accepted"
+
+
+def compared(
+    case: Case, metric: str, truth: dict[str, float], target: float, answer: dict[str, Any], one_full: float
+) -> dict[str, Any]:
+    """The pipeline's ``answer`` beside what the others would have done, all held against the ``truth``.
+
+    ``truth`` is the mean of each arm, ``one_full`` the processor seconds of one full fine-tuning.
+    """
+    threshold = target - case.margin if METRICS[metric].higher_is_better else target + case.margin
+    right = next((arm for arm, mean in truth.items() if reaches(mean, threshold, metric)), "neither")
+    usual = usual_gate(answer["first_pilot_on_tune"], threshold, right, metric)
+    first = answer["first_pilot_processor_seconds"] or 0.0
+    # A sweep over as many rates as the pipeline's, for a third of the steps each, and one training in full.
+    always_full = one_full * (1 + 3 / 3)
+    usual_seconds = first + (0 if usual == "pilot_accepted" else one_full)
+    return {
+        "case": case.name,
+        "target": round(target, 4),
+        "margin": case.margin,
+        "truth": right,
+        "pipeline": {**answer, "verdict": verdict_of(answer["outcome"], right)},
+        "usual_gate": usual
+        and {
+            "outcome": usual,
+            "verdict": verdict_of(usual, right),
+            "processor_seconds": round(usual_seconds),
+        },
+        "always_full": {
+            "verdict": "wrong escalation" if right == "lora" else "right",
+            "processor_seconds": round(always_full),
+        },
+        "never_full": {
+            "verdict": "missed escalation" if right == "full" else "right",
+            "processor_seconds": round(first),
+        },
+        "processor_ratio_to_always_full": round(answer["processor_seconds"] / always_full, 2),
+    }
 
 
 def run_family(family: Family, work: Path) -> dict[str, Any]:
@@ -446,45 +482,13 @@ def run_family(family: Family, work: Path) -> dict[str, Any]:
     prepared = prepare(family, work)
     lora = measure_arm(family, prepared, full=False)
     full = measure_arm(family, prepared, full=True)
-    places = {"lora": lora.mean, "full": full.mean}
-    # A sweep over as many rates as the pipeline's, for a third of the steps each, and one training in full.
-    one_full = statistics.mean(full.seconds)
-    always_full = one_full * (1 + 3 / 3)
+    truth = {"lora": lora.mean, "full": full.mean}
     cases = []
     for case in family.cases:
-        target = places[case.target] if isinstance(case.target, str) else case.target
+        target = truth[case.target] if isinstance(case.target, str) else case.target
         say(f"  case {case.name}: target {target:.3f}")
         answer = decide(family, prepared, case, target, work)
-        threshold = target - case.margin if METRICS[family.metric].higher_is_better else target + case.margin
-        enough = [arm for arm, mean in places.items() if reaches(mean, threshold, family.metric)]
-        truth = enough[0] if enough else "neither"
-        usual = usual_gate(answer, threshold, truth, family.metric)
-        first = answer["first_pilot_processor_seconds"] or 0.0
-        cases.append(
-            {
-                "case": case.name,
-                "target": round(target, 4),
-                "margin": case.margin,
-                "truth": truth,
-                "pipeline": {**answer, "verdict": verdict_of(answer["outcome"], truth)},
-                "usual_gate": {
-                    "outcome": usual,
-                    "verdict": verdict_of(usual, truth),
-                    "processor_seconds": round(first + (0 if usual == "pilot_accepted" else one_full)),
-                }
-                if usual
-                else None,
-                "always_full": {
-                    "verdict": "wrong escalation" if truth == "lora" else "right",
-                    "processor_seconds": round(always_full),
-                },
-                "never_full": {
-                    "verdict": "missed escalation" if truth == "full" else "right",
-                    "processor_seconds": round(first),
-                },
-                "processor_ratio_to_always_full": round(answer["processor_seconds"] / always_full, 2),
-            }
-        )
+        cases.append(compared(case, family.metric, truth, target, answer, statistics.mean(full.seconds)))
         say(f"    {answer['outcome']} ({cases[-1]['pipeline']['verdict']}), {answer['processor_seconds']} s")
     return {
         "family": family.name,
