@@ -142,6 +142,8 @@ def pandera(data: Path, tokenizer_folder: Path, folder: Path) -> int:
     return 0
 
 
+PACKAGES = ("datasets", "great-expectations", "pandas", "pyarrow", "tokenizers", "numpy")
+
 ARMS: dict[str, Callable[[Path, Path, Path], int]] = {
     "lorafirst": check,
     "lorafirst again": check,
@@ -209,6 +211,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from benchmarks.instruction_rows import write_instruction_rows
+    from benchmarks.machine import machine
     from tasks.training.base_model import cache_folder, resolve_base_model
 
     work = arguments.work or Path(tempfile.mkdtemp(prefix="lorafirst-contracts-"))
@@ -226,7 +229,7 @@ def main() -> None:
             runs[name].append(measured(name, data, tokenizer_folder, work))
             print(number, name, runs[name][-1], flush=True)
     found = figures_of(runs, rows=arguments.rows, file_bytes=data.stat().st_size)
-    write_result(arguments.rows, {**found, "machine": machine()})
+    write_result(arguments.rows, {**found, "machine": machine(*PACKAGES)})
     print(json.dumps(found, indent=2))
     if arguments.work is None:
         shutil.rmtree(work, ignore_errors=True)
@@ -240,22 +243,6 @@ def figures_of(runs: dict[str, list[dict[str, Any]]], *, rows: int, file_bytes: 
         "arms": {name: _median(each, rows) for name, each in runs.items()},
         "not_run": [name for name in ARMS if name not in runs],
         "ratio_to_tokenizer": _ratios(runs) if "tokenizer" in runs else {},
-    }
-
-
-def machine() -> dict[str, Any]:
-    """Where this runs, and how busy it is besides."""
-    from tasks.evidence.environment import capture_environment
-
-    captured = capture_environment()
-    packages = ("datasets", "great-expectations", "pandas", "pyarrow", "tokenizers", "numpy")
-    return {
-        "processor": captured.processor,
-        "cores": captured.processor_count,
-        "memory_gib": round(captured.memory_bytes / 2**30, 1),
-        "load_average_of_15_minutes": round(os.getloadavg()[2], 1),
-        "python": captured.python,
-        "packages": {name: captured.packages[name] for name in packages},
     }
 
 

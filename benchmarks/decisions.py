@@ -41,6 +41,7 @@ from typing import Any
 import yaml
 
 from benchmarks.laboratory import laboratory_rung
+from benchmarks.machine import machine
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.records.metrics import METRICS
 
@@ -532,7 +533,6 @@ def main() -> None:
     import torch
 
     import flows  # noqa: F401 - switches telemetry off
-    from tasks.evidence.environment import capture_environment
 
     for family in FAMILIES:
         if arguments.family and family.name not in arguments.family:
@@ -541,14 +541,8 @@ def main() -> None:
         known = json.loads(RESULT.read_text(encoding="utf-8"))["families"] if RESULT.exists() else []
         result = run_family(family, work, next((f for f in known if f["family"] == family.name), {}))
         shutil.rmtree(work, ignore_errors=True)
-        captured = capture_environment()
-        result["machine"] = {
-            "processor": captured.processor,
-            "cores": captured.processor_count,
-            "threads": torch.get_num_threads(),
-            "python": captured.python,
-            "packages": {name: captured.packages[name] for name in ("torch", "transformers", "peft")},
-        }
+        threads = {"threads": torch.get_num_threads()}
+        result["machine"] = machine("torch", "transformers", "peft") | threads
         known = json.loads(RESULT.read_text(encoding="utf-8"))["families"] if RESULT.exists() else []
         results = {each["family"]: each for each in known} | {family.name: result}
         document = {"families": [results[each.name] for each in FAMILIES if each.name in results]}

@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.operating.cells import Cell, Kind, simulate
 from benchmarks.operating.findings import beyond_chance, summarise
 from benchmarks.operating.nights import Creep, Looks, simulate_creep, simulate_looks
@@ -166,19 +167,6 @@ def report(plan: Sequence[Work], found: Sequence[Found]) -> tuple[Found, list[Fo
     }, cells
 
 
-def machine() -> Found:
-    from tasks.evidence.environment import capture_environment
-
-    captured = capture_environment()
-    return {
-        "processor": captured.processor,
-        "cores": captured.processor_count,
-        "memory_gib": round(captured.memory_bytes / 2**30, 1),
-        "python": captured.python,
-        "packages": {name: captured.packages[name] for name in ("numpy", "scipy")},
-    }
-
-
 def written(result: Found, cells: Sequence[Found]) -> str:
     """JSON with one line a cell, so that a change shows as the cells it changed."""
     lines = ",\n    ".join(json.dumps(list(cell.values())) for cell in cells)
@@ -200,7 +188,10 @@ def main() -> None:
     began = time.monotonic()
     result, cells = report(plan, simulate_all(plan, arguments.processes))
     seconds = time.monotonic() - began
-    result |= {"machine": machine() | {"processes": arguments.processes, "minutes": round(seconds / 60, 1)}}
+    result |= {
+        "machine": machine("numpy", "scipy")
+        | {"processes": arguments.processes, "minutes": round(seconds / 60, 1)}
+    }
     print(json.dumps(result, indent=2))
     folder = arguments.output or (None if arguments.quick else Path(__file__).parent)
     if folder is not None:

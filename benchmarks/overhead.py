@@ -201,8 +201,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import flows  # noqa: F401 - the environment both arms run in
+    from benchmarks.machine import machine
     from data_contracts.settings_file import load_settings
-    from tasks.evidence.environment import capture_environment
     from tasks.training.base_model import resolve_base_model
     from tasks.training.fit import planned_steps
     from tasks.training.order import training_order
@@ -276,7 +276,6 @@ def main() -> None:
         for name, runs in arms.items()
     }
     api = statistics.median(api_seconds)
-    captured = capture_environment()
     result = {
         "what": "examples/trec6, whole job, fresh processes and folders, arms alternating",
         "counted_runs_of_each_arm": arguments.runs,
@@ -295,15 +294,7 @@ def main() -> None:
             "flow": round(flow_accuracy, 4),
         },
         "steps": {"plain": arms["plain"][0]["output"]["steps"], "flow": steps},
-        "machine": {
-            "processor": captured.processor,
-            "cores": captured.processor_count,
-            "memory_gib": round(captured.memory_bytes / 2**30, 1),
-            "python": captured.python,
-            "packages": {
-                name: captured.packages[name] for name in ("torch", "transformers", "peft", "prefect")
-            },
-        },
+        "machine": machine("torch", "transformers", "peft", "prefect"),
     }
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))

@@ -25,11 +25,11 @@ from benchmarks.faults.files import FILES, FileFault
 from benchmarks.faults.generative import PAIRS, TALKS
 from benchmarks.faults.labelled import LABELLED
 from benchmarks.faults.leaked import leaked_gate_rows
-from benchmarks.faults.machine import machine
 from benchmarks.faults.peers import PEERS, ask, files_for
 from benchmarks.faults.placed import PLACED, placed
 from benchmarks.faults.planting import Fault, Rows, dialogue, questions, talks
 from benchmarks.faults.statistical import drifts, label_errors
+from benchmarks.machine import machine
 from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
@@ -148,7 +148,7 @@ def main() -> None:
         result["label_errors"] = label_errors(labelled.check, labelled.rows, share=0.05, repetitions=3)
         result["drift"] = drifts(labelled.check, labelled.rows, others, repetitions=5)
         result["peers"] = asked_peers(built, {peer: getattr(arguments, peer) for peer in PEERS})
-        result["machine"] = machine()
+        result["machine"] = machine("datasets", "great-expectations", "transformers")
         RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({key: value for key, value in result.items() if key != "deterministic"}, indent=2))
 
