@@ -11,7 +11,7 @@ from enum import StrEnum
 from data_contracts.records.decision import Decision, Gate, Outcome, Verdict
 from data_contracts.records.policy import Policy
 from data_contracts.records.snapshot import Split
-from tasks.decisions.gates.fairness import made_fair, passed_by_clearing
+from tasks.decisions.gates.fairness import judged_by_leave, made_fair, passed_by_clearing
 from tasks.decisions.gates.guardrails import harmed
 from tasks.decisions.gates.rules import LEVEL
 
@@ -137,8 +137,7 @@ def _may_be_asked_to_escalate(history: History, quality: Decision, policy: Polic
         and level.interval.seeds >= policy.seeds.to_escalate
         and fairness is not None
         and made_fair(fairness)
-        # A fairness decision made after the look is about a pilot that the look has not seen.
-        and history.decisions.index(fairness) < history.decisions.index(quality)
+        and _is_about_what_was_looked_at(fairness, quality, history)
     )
 
 
@@ -148,8 +147,17 @@ def _shown_short_and_unfair(history: History, quality: Decision) -> bool:
     It proves nothing about the method, and another look would not make it fairer.
     """
     fairness = history.last(Gate.FAIRNESS)
-    judged_by_leave = fairness is not None and not (made_fair(fairness) or passed_by_clearing(fairness))
-    return _level(quality) is Verdict.FAIL and judged_by_leave
+    return (
+        _level(quality) is Verdict.FAIL
+        and fairness is not None
+        and judged_by_leave(fairness)
+        and _is_about_what_was_looked_at(fairness, quality, history)
+    )
+
+
+def _is_about_what_was_looked_at(fairness: Decision, quality: Decision, history: History) -> bool:
+    """A fairness decision made after the look is about a pilot that the look has not seen."""
+    return history.decisions.index(fairness) < history.decisions.index(quality)
 
 
 def _after_escalation(history: History, escalation: Decision) -> Step | Outcome:

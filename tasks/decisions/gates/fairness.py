@@ -101,17 +101,19 @@ def passed_by_clearing(decision: Decision) -> bool:
     return any(rule.name == CLEARS for rule in decision.rules)
 
 
+def judged_by_leave(decision: Decision) -> bool:
+    """Whether a fairness decision passed in spite of broken rules, of which the policy only warns."""
+    broken = any(rule.verdict is not Verdict.PASS for rule in decision.rules)
+    return decision.verdict is Verdict.PASS and broken
+
+
 def made_fair(decision: Decision) -> bool:
     """Whether the pilot was a fair test of its method: every rule held, none by leave of the policy.
 
-    A pilot that clears ``tune`` was not tested; one judged in spite of broken rules was not fair.
+    A pilot that clears ``tune`` was not tested.
     """
-    return (
-        decision.verdict is Verdict.PASS
-        and decision.remedy is None
-        and not passed_by_clearing(decision)
-        and all(rule.verdict is Verdict.PASS for rule in decision.rules)
-    )
+    passed = decision.verdict is Verdict.PASS and decision.remedy is None
+    return passed and not passed_by_clearing(decision) and not judged_by_leave(decision)
 
 
 def _clears(best: PilotTrial, policy: Policy) -> _Tested:

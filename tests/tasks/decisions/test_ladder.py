@@ -169,6 +169,9 @@ def test_no_way_through_reaches_full_without_its_reasons(name: str, has_reserve:
             assert walk.outcome is Outcome.UNSAFE and Step.ESCALATION not in walk.steps
         if Step.ESCALATION in walk.steps:
             assert level_of(looks[-1]).verdict is FAIL  # no doubt escalates
+        if walk.outcome is Outcome.PILOT_INVALID:
+            fairness = walk.history.last(Gate.FAIRNESS)
+            assert fairness is not None and fairness.remedy is None  # no run ends with a remedy unspent
         if Step.FULL in walk.steps:
             assert_reasons(walk, policy)
         else:
@@ -209,6 +212,19 @@ def test_a_shortfall_that_may_not_escalate_yet_gets_the_second_look(cleared: boo
     assert step is (Step.FAIRNESS if cleared else Step.SEEDS)
     alone = next_step(history, policy=POLICIES["default"], has_reserve=False)
     assert alone is Outcome.INCONCLUSIVE
+
+
+def test_a_pilot_that_cleared_tune_and_came_out_short_gets_its_remedies() -> None:
+    """Judged again after the look, it is found unfair: that asks for the remedy, and does not end the run."""
+    history = History(pilot_steps=1, judged_pilot_steps=1, seeds=1)
+    for gate in (Gate.CONTRACT, Gate.POWER, Gate.NEED, Gate.FIT):
+        history = history.with_decision(decision("default", gate, PASS))
+    history = history.with_decision(decision("default", Gate.FAIRNESS, PASS, rule(CLEARS, PASS)))
+    history = history.with_decision(quality("default", FAIL, PASS, PASS, 1, Split.GATE))
+    assert next_step(history, policy=POLICIES["default"], has_reserve=True) is Step.FAIRNESS
+    broken = rule("the best learning rate lies between others", FAIL)
+    history = history.with_decision(decision("default", Gate.FAIRNESS, FAIL, broken, remedy=Remedy.SWEEP))
+    assert next_step(history, policy=POLICIES["default"], has_reserve=True) is Step.PILOT
 
 
 @pytest.mark.parametrize("split", [Split.GATE, Split.RESERVE])
