@@ -19,7 +19,7 @@ from tasks.data.pages.contract_page import contract_page
 from tasks.data.standalone import ReadData, columns_of, load_for, read_for
 from tasks.data.summaries import summarise, summarise_file
 from tasks.evidence.environment import package_versions
-from tasks.evidence.files import write_atomically
+from tasks.evidence.files import write_where_asked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -147,12 +147,4 @@ def _write_page(page: Path, report: ContractReport, folder: Path) -> None:
     summary = summarise_file(folder / ACCEPTED, evidence.task)
     version = package_versions(("lorafirst",))["lorafirst"]
     text = contract_page(evidence, summary, notes=report.notes, version=version)
-    try:
-        write_atomically(page, text.encode("utf-8"))
-    except OSError as fault:
-        raise InputError.single(
-            f"--page {page}",
-            expected="a place that can be written to",
-            found=fault.strerror or type(fault).__name__,
-            remedy="choose another place",
-        ) from fault
+    write_where_asked(page, text.encode("utf-8"), "--page")

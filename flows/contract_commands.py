@@ -201,7 +201,7 @@ def _check_command(
 
 def _write_new(path: Path, text: str) -> None:
     from data_contracts.errors import InputError
-    from tasks.evidence.files import write_atomically
+    from tasks.evidence.files import write_where_asked
 
     if path.exists():
         raise InputError.single(
@@ -210,15 +210,7 @@ def _write_new(path: Path, text: str) -> None:
             found="a file of that name",
             remedy="choose another name, or remove it first; what somebody tightened is not replaced",
         )
-    try:
-        write_atomically(path, text.encode("utf-8"))
-    except OSError as fault:
-        raise InputError.single(
-            f"--output {path}",
-            expected="a place that can be written to",
-            found=fault.strerror or type(fault).__name__,
-            remedy="choose another place",
-        ) from fault
+    write_where_asked(path, text.encode("utf-8"), "--output")
 
 
 def _refuse(error: Exception, as_json: bool) -> NoReturn:

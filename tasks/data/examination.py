@@ -1,5 +1,6 @@
 """Every rule over all rows: first those about single rows, then repetitions, then what is left as a whole."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -264,8 +265,6 @@ def _repetitions(
 
 def _with_cuts(results: Sequence[CheckResult], facts: AllFacts) -> tuple[CheckResult, ...]:
     """The rule about truncation says what would be cut."""
-    import dataclasses
-
     cuts = ", ".join(f"{count} lose {CUT_WORDS[cut]}" for cut, count in _cuts(facts).items())
     return tuple(
         dataclasses.replace(result, found=cuts) if result.check.rule == "max_tokens" else result

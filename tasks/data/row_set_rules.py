@@ -1,5 +1,6 @@
 """Rules that point at rows by looking at all of them: repetitions, and what stands where it must not."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,14 +67,12 @@ def shared_by_splits(keys: np.ndarray[Any, Any], splits: np.ndarray[Any, Any], c
 def crossing(check: Check, facts: AllFacts) -> Met:
     """The rows that break a rule about questions or groups in two splits."""
     placed = facts.splits != NO_SPLIT
-    match check.rule:
-        case name if name == SAME_QUESTION:
-            return shared_by_splits(facts.questions, facts.splits, np.flatnonzero(facts.usable & placed))
-        case name if name == SAME_GROUP:
-            return shared_by_splits(facts.groups, facts.splits, np.flatnonzero((facts.groups != 0) & placed))
-        case _:
-            labelled = np.flatnonzero(facts.usable & (facts.labels != NO_LABEL))
-            return shared_by_splits(facts.questions, facts.labels, labelled)
+    if check.rule == SAME_QUESTION:
+        return shared_by_splits(facts.questions, facts.splits, np.flatnonzero(facts.usable & placed))
+    if check.rule == SAME_GROUP:
+        return shared_by_splits(facts.groups, facts.splits, np.flatnonzero((facts.groups != 0) & placed))
+    labelled = np.flatnonzero(facts.usable & (facts.labels != NO_LABEL))
+    return shared_by_splits(facts.questions, facts.labels, labelled)
 
 
 def result_of(check: Check, met: Met, rows: int, found: str = "") -> CheckResult:
@@ -91,9 +90,7 @@ def with_first(result: CheckResult, first: Positions) -> CheckResult:
     """A result about duplicate rows that says of each which row it repeats."""
     if result.check.name != DUPLICATES:
         return result
-    return CheckResult(
-        result.check, result.passed, result.observed, result.broken, result.fault, others=first[result.broken]
-    )
+    return dataclasses.replace(result, others=first[result.broken])
 
 
 def _codes(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -8,7 +8,6 @@ import pyarrow as pa
 from data_contracts.records.drift import DriftReport
 from data_contracts.records.snapshot import Split
 from tasks.data.alike import Compared
-from tasks.data.columns import CONTENT_COLUMNS, Form
 from tasks.data.drift import drift_between
 from tasks.data.earlier import EarlierSnapshots, snapshot_batches
 from tasks.data.first_pass import NO_LABEL, AllFacts
@@ -79,7 +78,7 @@ class _SnapshotSample:
         self.labels: dict[str, int] = {}
         for split in Split:
             names = pq.read_schema(earlier.last / f"{split}.parquet").names
-            if "label" in CONTENT_COLUMNS[Form.CLASSIFICATION] and "label" in names:
+            if "label" in names:
                 column = pq.read_table(earlier.last / f"{split}.parquet", columns=["label"])["label"]
                 for entry in column.value_counts().to_pylist():
                     self.labels[entry["values"]] = self.labels.get(entry["values"], 0) + entry["counts"]

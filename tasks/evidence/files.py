@@ -29,6 +29,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     flush_folder(path.parent)
 
 
+def write_where_asked(path: Path, content: bytes, option: str) -> None:
+    """Writes ``content`` to the place that a user named with ``option``.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise InputError.single(
+            f"{option} {path}",
+            expected="a place that can be written to",
+            found=error.strerror or type(error).__name__,
+            remedy="choose another place",
+        ) from error
+
+
 def commit_folder(temporary: Path, final: Path) -> None:
     """Flushes every file below ``temporary`` and renames it to ``final``, which must not exist."""
     for path in temporary.rglob("*"):

@@ -113,9 +113,9 @@ def freeze_data(context: RunContext, checked: Stored[ContractEvidence]) -> Store
         code=code_digest("data_contracts", "tasks.data", "tasks.stages.data"),
         packages=package_versions(DATA_PACKAGES),
     )
-    contract = load_contract(_contract_path(context.settings), context.settings.task)
 
     def build(folder: Path) -> Snapshot:
+        contract = load_contract(_contract_path(context.settings), context.settings.task)
         snapshot = freeze_snapshot(checked.folder, checked.record, folder)
         version = package_versions(("lorafirst",))["lorafirst"]
         write_datasheet(folder, snapshot, checked.record, contract.stated, version=version)
