@@ -212,7 +212,8 @@ def main() -> None:
 
     from benchmarks.instruction_rows import write_instruction_rows
     from benchmarks.machine import machine
-    from tasks.training.base_model import cache_folder, resolve_base_model
+    from data_contracts.cache import cache_folder
+    from tasks.training.base_model import resolve_base_model
 
     work = arguments.work or Path(tempfile.mkdtemp(prefix="lorafirst-contracts-"))
     work.mkdir(parents=True, exist_ok=True)
