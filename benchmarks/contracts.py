@@ -261,7 +261,7 @@ def _median(runs: list[dict[str, Any]], rows: int) -> dict[str, Any]:
         return runs[0]
 
     def median(key: str) -> float:
-        return statistics.median(run[key] for run in finished)
+        return float(statistics.median(run[key] for run in finished))
 
     return {
         "rows_per_second": round(rows / median("wall_seconds")),

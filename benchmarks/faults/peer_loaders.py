@@ -69,7 +69,7 @@ def llamafactory_loader(folder: Path) -> Load:
 
     def load(path: Path) -> int:
         talks = path.name.startswith("conversation")
-        described = {"file_name": path.name, "formatting": "sharegpt" if talks else "alpaca"}
+        described: dict[str, Any] = {"file_name": path.name, "formatting": "sharegpt" if talks else "alpaca"}
         if talks:
             described["columns"] = {"messages": "messages"}
             described["tags"] = {
@@ -119,13 +119,14 @@ def _builder(path: Path) -> str:
     return {".csv": "csv", ".parquet": "parquet"}.get(path.suffix, "json")
 
 
-def _said(error: BaseException) -> str:
+def _said(raised: BaseException) -> str:
     """What was raised, and what that came from."""
-    parts = []
+    parts: list[str] = []
+    error: BaseException | None = raised
     while error is not None and len(parts) < 4:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         parts.append(f"{type(error).__name__}: {first}"[:300])
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        error = error.__cause__ or error.__context__
     return " <- ".join(parts)
 
 

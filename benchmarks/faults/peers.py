@@ -60,14 +60,14 @@ def files_for(forms: Mapping[str, tuple[Rows, Sequence[Fault]]]) -> list[PeerFil
             name = f"{kind}-{len(made):03}.jsonl"
             made.append(PeerFile(name, f"{form}: {fault.name}", b"".join(lines), GOOD, numbers))
     good = [_renamed(row) for row in forms["text and label"][0][:GOOD]]
-    for fault in FILES:
-        if fault.file.endswith("zst"):
+    for damaged in FILES:
+        if damaged.file.endswith("zst"):
             continue
-        content = fault.write([{"text": r["prompt"], "label": r["completion"]} for r in good])
+        content = damaged.write([{"text": r["prompt"], "label": r["completion"]} for r in good])
         content = content.replace(b'"text"', b'"prompt"').replace(b'"label"', b'"completion"')
         content = content.replace(b"text,label\n", b"prompt,completion\n")
-        name = f"pairs-{len(made):03}.{fault.file.partition('.')[2]}"
-        made.append(PeerFile(name, f"file: {fault.name}", content, GOOD, frozenset({6, 7, 8})))
+        name = f"pairs-{len(made):03}.{damaged.file.partition('.')[2]}"
+        made.append(PeerFile(name, f"file: {damaged.name}", content, GOOD, frozenset({6, 7, 8})))
     return made
 
 

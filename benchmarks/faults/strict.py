@@ -30,6 +30,9 @@ def strict_contract(form: Form, *, without: frozenset[str] = STATISTICAL) -> byt
         for name, rule in CATALOGUE.items()
         if form in rule.forms and name not in without | _ABOUT_MODELS
     ]
+    properties = [_column(name) for name in CONTENT_COLUMNS[form]]
+    if form is Form.MESSAGES:
+        properties += [_holds("turns_well_formed"), _holds("role_order_ok", "role_order")]
     document = {
         "version": "1.0.0",
         "kind": "DataContract",
@@ -37,15 +40,8 @@ def strict_contract(form: Form, *, without: frozenset[str] = STATISTICAL) -> byt
         "id": "planted-faults",
         "name": "planted faults",
         "status": "active",
-        "schema": [
-            {"name": "rows", "quality": rules, "properties": [_column(n) for n in CONTENT_COLUMNS[form]]}
-        ],
+        "schema": [{"name": "rows", "quality": rules, "properties": properties}],
     }
-    if form is Form.MESSAGES:
-        document["schema"][0]["properties"] += [
-            _holds("turns_well_formed"),
-            _holds("role_order_ok", "role_order"),
-        ]
     return yaml.safe_dump(document, sort_keys=False).encode()
 
 
