@@ -54,9 +54,9 @@ def check(data: Path, tokenizer_folder: Path, folder: Path) -> int:
     from data_contracts.records.metrics import Task
     from data_contracts.records.settings import DataSettings, SplitSettings
     from data_contracts.records.snapshot import ContractEvidence
-    from tasks.data.contract import check_contract, load_contract
-    from tasks.data.sources import read_rows
-    from tasks.data.tokenization import load_tokenizer
+    from tasks.data.checking.contract import check_contract, load_contract
+    from tasks.data.reading.sources import read_rows
+    from tasks.data.tokens.tokenization import load_tokenizer
     from tasks.evidence.store import StageKey, StageStore
 
     contract = load_contract(None, Task.INSTRUCTION)

@@ -256,10 +256,10 @@ def prepare(family: Family, work: Path) -> Prepared:
     from data_contracts.cache import cache_folder
     from data_contracts.records.snapshot import Split
     from data_contracts.settings_file import load_settings
-    from tasks.data.contract import check_contract, load_contract
-    from tasks.data.snapshot import freeze_snapshot
-    from tasks.data.sources import read_rows
-    from tasks.data.tokenization import encode_split, load_tokenizer
+    from tasks.data.checking.contract import check_contract, load_contract
+    from tasks.data.reading.sources import read_rows
+    from tasks.data.snapshot.freezing import freeze_snapshot
+    from tasks.data.tokens.tokenization import encode_split, load_tokenizer
     from tasks.training.base_model import resolve_base_model
 
     folder = work / family.name

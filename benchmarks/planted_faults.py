@@ -34,9 +34,9 @@ from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings
-from tasks.data.columns import Form as RowForm
-from tasks.data.sources import read_rows
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.reading.sources import read_rows
+from tasks.data.rows.columns import Form as RowForm
+from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.base_model import resolve_base_model
 
 RESULT = Path(__file__).with_name("planted_faults.json")

@@ -12,12 +12,12 @@ from data_contracts.records.contract_reports import ContractComparison, Contract
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence
-from tasks.data.contract import ACCEPTED, Contract, check_contract
-from tasks.data.contract_diff import compare_contracts, compare_rows
-from tasks.data.drafting import DraftSource, draft_contract, own_rules
+from tasks.data.authoring.contract_diff import compare_contracts, compare_rows
+from tasks.data.authoring.drafting import DraftSource, draft_contract, own_rules
+from tasks.data.authoring.standalone import ReadData, columns_of, load_for, read_for
+from tasks.data.checking.contract import ACCEPTED, Contract, check_contract
 from tasks.data.pages.contract_page import contract_page
-from tasks.data.standalone import ReadData, columns_of, load_for, read_for
-from tasks.data.summaries import summarise, summarise_file
+from tasks.data.snapshot.summaries import summarise, summarise_file
 from tasks.evidence.environment import package_versions
 from tasks.evidence.files import write_where_asked
 
@@ -131,7 +131,7 @@ def _checker(read: ReadData, model: str | None, max_tokens: int, progress: Progr
 
 
 def _tokenizer(model: str) -> "PreTrainedTokenizerBase":
-    from tasks.data.tokenization import load_tokenizer
+    from tasks.data.tokens.tokenization import load_tokenizer
     from tasks.training.base_model import resolve_base_model
 
     return load_tokenizer(Path(resolve_base_model(model, cache_folder()).folder))

@@ -15,11 +15,11 @@ from benchmarks.faults.strict import STATISTICAL, strict_contract
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence
-from tasks.data.columns import Form
-from tasks.data.contract import REJECTED, check_contract, parse_contract
-from tasks.data.earlier import EarlierSnapshots
-from tasks.data.snapshot import freeze_snapshot
-from tasks.data.sources import read_rows
+from tasks.data.checking.contract import REJECTED, check_contract, parse_contract
+from tasks.data.likeness.earlier import EarlierSnapshots
+from tasks.data.reading.sources import read_rows
+from tasks.data.rows.columns import Form
+from tasks.data.snapshot.freezing import freeze_snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

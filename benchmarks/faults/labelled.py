@@ -5,7 +5,7 @@ from random import Random
 
 from benchmarks.faults.planting import Fault, Plant, Planted, Rows, appended, each, set_to
 from data_contracts.records.settings import SplitSettings
-from tasks.data.splitting import normalise, split_of
+from tasks.data.rows.splitting import normalise, split_of
 
 CARD = "4111 1111 1111 1111"
 """A test number of a card network: right by Luhn's formula, and nobody's."""

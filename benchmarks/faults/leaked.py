@@ -9,8 +9,8 @@ from benchmarks.faults.deterministic import ROWS_EACH, Outcome
 from benchmarks.faults.planting import Planted, Rows
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import Split
-from tasks.data.earlier import EarlierSnapshots
-from tasks.data.splitting import normalise, split_of
+from tasks.data.likeness.earlier import EarlierSnapshots
+from tasks.data.rows.splitting import normalise, split_of
 
 RULE = "seen_in_earlier_gate"
 

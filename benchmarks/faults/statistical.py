@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.faults.checking import Checker
 from benchmarks.faults.planting import Rows
 from benchmarks.faults.strict import STATISTICAL
-from tasks.data.earlier import EarlierSnapshots
+from tasks.data.likeness.earlier import EarlierSnapshots
 
 DRIFT = frozenset({"label_drift", "length_drift", "vocabulary_drift", "two_sample_drift"})
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import yaml
 
-from tasks.data.checks import Scope
-from tasks.data.columns import CONTENT_COLUMNS, Form
-from tasks.data.rule_catalogue import CATALOGUE
+from tasks.data.contracts.checks import Scope
+from tasks.data.contracts.rule_catalogue import CATALOGUE
+from tasks.data.rows.columns import CONTENT_COLUMNS, Form
 
 LABELS = ("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM")
 STATISTICAL = frozenset({"likely_label_errors"})

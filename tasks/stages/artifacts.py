@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_contracts.records.decision import Decision, RuleResult, RunReport, Verdict
 from data_contracts.records.evidence import CurvePoint
-from tasks.data.datasheet_files import DATASHEET_MARKDOWN
+from tasks.data.pages.datasheet_files import DATASHEET_MARKDOWN
 from tasks.stages.curves import CURVE_PICTURE
 from tasks.stages.watching import artifact_key
 

@@ -9,13 +9,13 @@ from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.settings import DataSettings, RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
-from tasks.data.contract import check_contract, load_contract
-from tasks.data.datasheet_files import write_datasheet
-from tasks.data.earlier import find_earlier
-from tasks.data.snapshot import freeze_snapshot
-from tasks.data.source_files import find_data_files, is_hub_id
-from tasks.data.sources import SourceRows, read_rows
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.checking.contract import check_contract, load_contract
+from tasks.data.likeness.earlier import find_earlier
+from tasks.data.pages.datasheet_files import write_datasheet
+from tasks.data.reading.source_files import find_data_files, is_hub_id
+from tasks.data.reading.sources import SourceRows, read_rows
+from tasks.data.snapshot.freezing import freeze_snapshot
+from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.evidence.environment import DATA_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.artifacts import show_datasheet

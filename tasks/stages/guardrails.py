@@ -16,7 +16,7 @@ from data_contracts.records.evidence import GeneralLosses, Rung, ServingCost
 from data_contracts.records.metrics import Task
 from data_contracts.records.policy import SliceRule
 from data_contracts.records.snapshot import Split
-from tasks.data.slices import SliceColumns, read_slice_columns
+from tasks.data.rows.slices import SliceColumns, read_slice_columns
 from tasks.decisions.gates import GuardrailEvidence, ScoredRows, ServingFacts
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.scores import read_answers

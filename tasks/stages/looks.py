@@ -10,7 +10,7 @@ from data_contracts.records.base import digest_json
 from data_contracts.records.looks import Look, RegisteredLook, Registration
 from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
-from tasks.data.slices import read_slice_columns
+from tasks.data.rows.slices import read_slice_columns
 from tasks.decisions.gates.rules import alpha_of_look
 from tasks.decisions.looks import looks_are_left, looks_of_others, sketch_rows
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions

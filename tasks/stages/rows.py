@@ -5,8 +5,8 @@ from typing import Any
 
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.snapshot import Snapshot, Split
-from tasks.data.examples import EncodedWithExamples, encode_with_examples
-from tasks.data.tokenization import encode_split, load_tokenizer
+from tasks.data.tokens.examples import EncodedWithExamples, encode_with_examples
+from tasks.data.tokens.tokenization import encode_split, load_tokenizer
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
 from tasks.training.rungs import Head
@@ -21,7 +21,7 @@ def tokenizer_of(base: BaseModelRecord) -> Any:
 
 
 def encoded(context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], split: Split) -> Any:
-    """One split as a ``datasets.Dataset`` of token ids; see ``tasks.data.tokenization.encode_split``."""
+    """One split as a ``datasets.Dataset`` of token ids; as ``encode_split`` makes them."""
     record = snapshot.record
     return encode_split(
         snapshot.folder / record.split(split).file.path,

@@ -15,8 +15,8 @@ from benchmarks.faults.placed import PLACED
 from benchmarks.faults.planting import Fault, Planted, Rows, appended, questions
 from benchmarks.planted_faults import file_outcome
 from data_contracts.package_paths import resolve_package_path
-from tasks.data.columns import Form
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.rows.columns import Form
+from tasks.data.tokens.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

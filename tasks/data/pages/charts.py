@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.data.pages.markup import Html, tag
-from tasks.data.summaries import Lengths
+from tasks.data.snapshot.summaries import Lengths
 
 
 def bars(entries: Sequence[tuple[str, int]], *, total: int, kinds: Sequence[str] = ()) -> Html:

@@ -10,8 +10,8 @@ from data_contracts.records.snapshot import ContractEvidence, ContractRule, Rule
 from tasks.data.pages.charts import bars, histogram
 from tasks.data.pages.markup import Html, facts, page, table, tag
 from tasks.data.pages.places import told_places
-from tasks.data.summaries import RowSummary
-from tasks.data.withholding import shown_values
+from tasks.data.rules.withholding import shown_values
+from tasks.data.snapshot.summaries import RowSummary
 
 _ORDER = (RuleSeverity.BLOCKING, RuleSeverity.QUARANTINE, RuleSeverity.WARNING)
 _COLOURS = {RuleSeverity.BLOCKING: "bad", RuleSeverity.QUARANTINE: "warn", RuleSeverity.WARNING: ""}

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from data_contracts.records.snapshot import Split
-from tasks.data.datasheet import ASKED, Datasheet
 from tasks.data.pages.charts import bars, histogram
 from tasks.data.pages.contract_page import sources_section
 from tasks.data.pages.markup import Html, facts, page, table, tag
 from tasks.data.pages.text_bars import code_cell, text_bars
-from tasks.data.summaries import MOST_LABELS
-from tasks.data.withholding import shown_values
+from tasks.data.rules.withholding import shown_values
+from tasks.data.snapshot.datasheet import ASKED, Datasheet
+from tasks.data.snapshot.summaries import MOST_LABELS
 
 _USES = {
     Split.TRAIN: "to train on",

@@ -15,8 +15,8 @@ os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="lorafirst-da
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from data_contracts.package_paths import resolve_package_path
-from tasks.data.sources import SourceRows
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.reading.sources import SourceRows
+from tasks.data.tokens.tokenization import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

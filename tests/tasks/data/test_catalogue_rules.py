@@ -11,8 +11,8 @@ from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, RuleSeverity, Split
-from tasks.data.contract import ACCEPTED, load_contract
-from tasks.data.splitting import split_of
+from tasks.data.checking.contract import ACCEPTED, load_contract
+from tasks.data.rows.splitting import split_of
 from tests.tasks.data.test_contract import HEADER, Checker, broken, check, good_rows, rule, talk
 
 __all__ = ["check"]
@@ -230,7 +230,7 @@ def test_a_conversation_that_the_template_refuses_is_named_and_the_rest_goes_on(
 
 
 def frozen(check: Checker, records: list[dict[str, Any]], folder: Path, **columns: str) -> ContractEvidence:
-    from tasks.data.snapshot import freeze_snapshot
+    from tasks.data.snapshot.freezing import freeze_snapshot
 
     evidence = check(records, **columns)
     freeze_snapshot(check.folder / "contract", evidence, folder)
@@ -238,7 +238,7 @@ def frozen(check: Checker, records: list[dict[str, Any]], folder: Path, **column
 
 
 def test_nothing_like_an_earlier_gate_row_is_learned_from(check: Checker, tmp_path: Path) -> None:
-    from tasks.data.earlier import find_earlier
+    from tasks.data.likeness.earlier import find_earlier
 
     names = ["train"] * 100 + ["tune"] * 20 + ["gate"] * 60
     before = [{"text": sentence(n), "label": "xy"[n % 2], "s": s} for n, s in enumerate(names)]
@@ -254,7 +254,7 @@ def test_nothing_like_an_earlier_gate_row_is_learned_from(check: Checker, tmp_pa
 def test_a_row_of_an_earlier_snapshot_stays_before_a_new_one_that_bridges_splits(
     check: Checker, tmp_path: Path
 ) -> None:
-    from tasks.data.earlier import find_earlier
+    from tasks.data.likeness.earlier import find_earlier
 
     names = ["train"] * 100 + ["tune"] * 20 + ["gate"] * 60
     before = [{"text": sentence(n), "label": "xy"[n % 2], "s": s} for n, s in enumerate(names)]
@@ -269,14 +269,14 @@ def test_a_row_of_an_earlier_snapshot_stays_before_a_new_one_that_bridges_splits
 
 
 def test_a_folder_without_a_snapshot_is_refused(tmp_path: Path) -> None:
-    from tasks.data.earlier import find_earlier
+    from tasks.data.likeness.earlier import find_earlier
 
     with pytest.raises(InputError, match=r"data\.earlier\[0\]"):
         find_earlier((str(tmp_path),))
 
 
 def test_drift_is_measured_from_the_last_snapshot(check: Checker, tmp_path: Path) -> None:
-    from tasks.data.earlier import find_earlier
+    from tasks.data.likeness.earlier import find_earlier
 
     entries = "".join(
         f"  - {{type: custom, engine: lorafirst, implementation: {name}}}\n"

@@ -9,9 +9,9 @@ from data_contracts.records.base import digest_bytes
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
-from tasks.data.contract import ACCEPTED, REJECTED, check_contract, load_contract
-from tasks.data.earlier import EarlierSnapshots
-from tasks.data.sources import read_rows
+from tasks.data.checking.contract import ACCEPTED, REJECTED, check_contract, load_contract
+from tasks.data.likeness.earlier import EarlierSnapshots
+from tasks.data.reading.sources import read_rows
 from tests.tasks.data.conftest import WriteRows
 
 if TYPE_CHECKING:

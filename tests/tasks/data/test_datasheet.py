@@ -11,10 +11,10 @@ import pytest
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import Split
-from tasks.data.contract import check_contract, load_contract
-from tasks.data.datasheet_files import DATASHEET_MARKDOWN, DATASHEET_PAGE, write_datasheet
-from tasks.data.snapshot import freeze_snapshot
-from tasks.data.sources import read_rows
+from tasks.data.checking.contract import check_contract, load_contract
+from tasks.data.pages.datasheet_files import DATASHEET_MARKDOWN, DATASHEET_PAGE, write_datasheet
+from tasks.data.reading.sources import read_rows
+from tasks.data.snapshot.freezing import freeze_snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

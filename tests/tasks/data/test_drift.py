@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from data_contracts.records.drift import DriftAspect
-from tasks.data.drift import drift_between, label_drift, length_drift, two_sample_drift, vocabulary_drift
+from tasks.data.rules.drift import (
+    drift_between,
+    label_drift,
+    length_drift,
+    two_sample_drift,
+    vocabulary_drift,
+)
 
 
 def texts(seed: int, count: int, words: int = 12, vocabulary: int = 500) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.examples import EncodedWithExamples, encode_with_examples
+from tasks.data.tokens.examples import EncodedWithExamples, encode_with_examples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

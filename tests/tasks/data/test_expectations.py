@@ -1,8 +1,8 @@
 import numpy as np
 
-from tasks.data.checks import Check, CheckKind
-from tasks.data.expectations import Suite, judged
-from tasks.data.row_batches import Column
+from tasks.data.checking.expectations import Suite, judged
+from tasks.data.contracts.checks import Check, CheckKind
+from tasks.data.rows.row_batches import Column
 
 
 def check(name: str, kind: CheckKind, column: str) -> Check:

@@ -9,8 +9,8 @@ import pytest
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataForm, DataSettings
-from tasks.data.columns import ChosenColumns, choose_columns
-from tasks.data.sources import read_rows
+from tasks.data.reading.sources import read_rows
+from tasks.data.rows.columns import ChosenColumns, choose_columns
 from tests.tasks.data.conftest import WriteRows, frame_of
 
 ALPACA = [

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings, SplitSettings
-from tasks.data.contract import REJECTED, check_contract, load_contract
-from tasks.data.local_copies import copies_folder
-from tasks.data.sources import read_rows
+from tasks.data.checking.contract import REJECTED, check_contract, load_contract
+from tasks.data.reading.local_copies import copies_folder
+from tasks.data.reading.sources import read_rows
 from tests.tasks.data.conftest import every_value
 
 fuzzed = settings(
@@ -228,7 +228,7 @@ sys.path.insert(0, "")
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings
-from tasks.data.sources import read_rows
+from tasks.data.reading.sources import read_rows
 import datasets
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.data.label_errors import likely_label_errors
+from tasks.data.rules.label_errors import likely_label_errors
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from tasks.data.label_rules import enough_rows, label_share, rows_per_label
+from tasks.data.checking.label_rules import enough_rows, label_share, rows_per_label
 
 NAMES = ("a", "b")
 LABELS = np.array([0] * 30 + [1] * 10)

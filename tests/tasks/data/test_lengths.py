@@ -5,8 +5,8 @@ import pytest
 
 from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.lengths import UNKNOWN, Cut, measure_chats, measure_pairs, measure_texts
-from tasks.data.tokenization import encode_split
+from tasks.data.tokens.lengths import UNKNOWN, Cut, measure_chats, measure_pairs, measure_texts
+from tasks.data.tokens.tokenization import encode_split
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 
 from data_contracts.records.base import digest_file
-from tasks.data import parquet_files
-from tasks.data.parquet_files import parquet_rows
-from tasks.data.sorted_rows import rows_in_order
+from tasks.data.rows import parquet_files
+from tasks.data.rows.parquet_files import parquet_rows
+from tasks.data.rows.sorted_rows import rows_in_order
 
 SCHEMA = pa.schema([("row_id", pa.string()), ("text", pa.string())])
 

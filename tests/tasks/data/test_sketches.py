@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.data.shingles import jaccard, shingles_of
-from tasks.data.sketches import Sketches, candidate_pairs, cross_pairs, similarity, sketch
+from tasks.data.likeness.shingles import jaccard, shingles_of
+from tasks.data.likeness.sketches import Sketches, candidate_pairs, cross_pairs, similarity, sketch
 
 TEXTS = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
 

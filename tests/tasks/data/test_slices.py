@@ -7,7 +7,7 @@ import pytest
 from data_contracts.records.base import FileRecord, digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.snapshot import Split, SplitRecord
-from tasks.data.slices import SliceColumns, read_slice_columns
+from tasks.data.rows.slices import SliceColumns, read_slice_columns
 
 
 def sliced(folder: Path, task: Task, **columns: list[Any]) -> SliceColumns:

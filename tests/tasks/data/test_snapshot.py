@@ -10,10 +10,10 @@ from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
-from tasks.data.contract import check_contract, load_contract
-from tasks.data.snapshot import freeze_snapshot
-from tasks.data.sources import read_rows
-from tasks.data.tokenization import encode_split
+from tasks.data.checking.contract import check_contract, load_contract
+from tasks.data.reading.sources import read_rows
+from tasks.data.snapshot.freezing import freeze_snapshot
+from tasks.data.tokens.tokenization import encode_split
 from tests.tasks.data.conftest import WriteRows
 
 if TYPE_CHECKING:

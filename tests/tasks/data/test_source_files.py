@@ -14,9 +14,9 @@ import zstandard
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings
-from tasks.data.local_copies import copies_folder
-from tasks.data.source_files import find_data_files, is_hub_id
-from tasks.data.sources import read_rows
+from tasks.data.reading.local_copies import copies_folder
+from tasks.data.reading.source_files import find_data_files, is_hub_id
+from tasks.data.reading.sources import read_rows
 from tests.tasks.data.conftest import frame_of, kept_of
 
 ROWS = [{"text": f"question {n}", "label": "xy"[n % 2]} for n in range(5)]

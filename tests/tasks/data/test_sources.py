@@ -10,7 +10,7 @@ from data_contracts.errors import InputError
 from data_contracts.records.base import digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings
-from tasks.data.sources import SourceRows, read_rows
+from tasks.data.reading.sources import SourceRows, read_rows
 from tests.tasks.data.conftest import WriteRows, frame_of, kept_of
 
 Columns = str | tuple[str, ...]
@@ -326,7 +326,7 @@ def test_mixed_value_types_are_left_for_the_contract_to_name(tmp_path: Path) -> 
 
 
 def test_a_large_file_comes_in_batches(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.data.sources.BATCH_ROWS", 4)
+    monkeypatch.setattr("tasks.data.reading.sources.BATCH_ROWS", 4)
     path = write_rows("a.jsonl", [{"text": f"t{n}", "label": "x"} for n in range(10)])
     rows = read(path)
     assert [(batch.start, len(batch)) for batch in rows.batches()] == [(0, 4), (4, 4), (8, 2)]
@@ -336,7 +336,7 @@ def test_a_large_file_comes_in_batches(write_rows: WriteRows, monkeypatch: pytes
 
 
 def test_long_rows_come_in_fewer_at_a_time(write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.data.sources.BATCH_BYTES", 10_000)
+    monkeypatch.setattr("tasks.data.reading.sources.BATCH_BYTES", 10_000)
     path = write_rows("a.jsonl", [{"text": "x" * 4_000, "label": "x"} for _ in range(6)])
     assert [len(batch) for batch in read(path).batches()] == [2, 2, 2]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from data_contracts.records.settings import SplitSettings
 from data_contracts.records.snapshot import Split
-from tasks.data.columns import Form
-from tasks.data.row_batches import Column, RowBatch
-from tasks.data.splitting import questions, row_id, row_ids, split_of
+from tasks.data.rows.columns import Form
+from tasks.data.rows.row_batches import Column, RowBatch
+from tasks.data.rows.splitting import questions, row_id, row_ids, split_of
 
 SHARES = SplitSettings()
 

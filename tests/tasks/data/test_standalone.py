@@ -6,8 +6,8 @@ from typing import Any
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence
-from tasks.data.contract import check_contract, load_contract
-from tasks.data.standalone import read_for
+from tasks.data.authoring.standalone import read_for
+from tasks.data.checking.contract import check_contract, load_contract
 from tests.tasks.data.conftest import WriteRows
 
 ABOUT_TOKENS = {"max_tokens", "answer_cut_away", "token_boundary", "supervised_tokens", "prompt_tokens"}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.data.columns import Form
-from tasks.data.summaries import MOST_LABELS, Lengths, summarise
+from tasks.data.rows.columns import Form
+from tasks.data.snapshot.summaries import MOST_LABELS, Lengths, summarise
 
 
 def labelled(*pairs: tuple[Any, Any]) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.tokenization import encode_split
+from tasks.data.tokens.tokenization import encode_split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

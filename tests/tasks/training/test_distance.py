@@ -10,7 +10,7 @@ from data_contracts.errors import InputError
 from data_contracts.records.evidence import BaseModelRecord, DomainDistance
 from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.tokenization import encode_split, load_tokenizer
+from tasks.data.tokens.tokenization import encode_split, load_tokenizer
 from tasks.training.distance import domain_distance
 from tests.tasks.training.conftest import Encoded
 

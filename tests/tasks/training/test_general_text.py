@@ -11,7 +11,7 @@ from data_contracts.records.evidence import BaseModelRecord, Rung
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import PilotSettings, TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.fit import fit
 from tasks.training.general_text import (
     bits_per_byte,

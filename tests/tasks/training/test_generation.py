@@ -8,7 +8,7 @@ import pytest
 from data_contracts.records.evidence import BaseModelRecord, Rung
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import GenerationSettings
-from tasks.data.tokenization import encode_split, load_tokenizer
+from tasks.data.tokens.tokenization import encode_split, load_tokenizer
 from tasks.training.rungs import Head, load_base
 from tasks.training.score import ScoreTable, score
 

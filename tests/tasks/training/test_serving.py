@@ -9,8 +9,8 @@ import pytest
 from data_contracts.records.evidence import BaseModelRecord, Rung, ServingCost
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import GenerationSettings, PilotSettings
-from tasks.data.examples import encode_with_examples
-from tasks.data.tokenization import load_tokenizer
+from tasks.data.tokens.examples import encode_with_examples
+from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.baseline import fit_probe
 from tasks.training.rungs import Head, PilotRung, prepare
 from tasks.training.score import score

@@ -1,0 +1,1 @@
+"""Working on a contract without a run: drafting, comparing, checking alone."""

@@ -1,0 +1,1 @@
+"""Holding rows against checks, and what was found."""

@@ -1,0 +1,1 @@
+"""From an ODCS 3 document to checks, as data."""

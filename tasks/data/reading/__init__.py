@@ -1,0 +1,1 @@
+"""From whatever ``data.source`` names to batches of rows."""

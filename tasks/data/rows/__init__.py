@@ -1,0 +1,1 @@
+"""The rows of a task: their columns, batches, identities and splits."""

@@ -1,0 +1,53 @@
+"""What a slice of a split's rows can be told by: the question, the label, and the columns that were kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_contracts.records.metrics import Task
+from data_contracts.records.snapshot import SplitRecord
+from tasks.data.rows.columns import CONTENT_COLUMNS, Form, form_of, kept_columns
+from tasks.data.rows.splitting import opening_turns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class SliceColumns:
+    """Texts by which rows of one split can be chosen."""
+
+    row_ids: tuple[str, ...]
+    """In the order of the file."""
+    texts: Mapping[str, tuple[str, ...]]
+    """By name, one text a row: ``question`` as it was written, ``label`` for classification, and the columns
+    of ``data.columns.keep``, where an empty text stands for a null."""
+
+
+def read_slice_columns(snapshot: Path, split: SplitRecord, task: Task) -> SliceColumns:
+    """The columns of one split of the snapshot in the folder ``snapshot``.
+
+    The question is the text, the prompt, or the contents of the turns before the first answer, a line break
+    between them.
+    """
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(snapshot / split.file.path)
+    form = form_of(table.column_names, task)
+    own = {"label": table["label"]} if form is Form.CLASSIFICATION else {}
+    others = {name: table[name] for name in kept_columns(table.column_names)}
+    return SliceColumns(
+        row_ids=tuple(table["row_id"].to_pylist()),
+        texts={
+            "question": _questions(table, form),
+            **{name: tuple(values.to_pylist()) for name, values in {**own, **others}.items()},
+        },
+    )
+
+
+def _questions(table: "pa.Table", form: Form) -> tuple[str, ...]:
+    values = table[CONTENT_COLUMNS[form][0]].to_pylist()
+    if form is not Form.MESSAGES:
+        return tuple(values)
+    return tuple("\n".join(turn["content"] for turn in opening_turns(turns)) for turns in values)

@@ -1,0 +1,1 @@
+"""Freezing accepted rows, and the datasheet that says what they are."""
