@@ -308,7 +308,8 @@ def train_and_score(
     from data_contracts.records.metrics import Task
     from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
     from tasks.training.fit import fit
-    from tasks.training.rungs import Head, PilotRung
+    from tasks.training.loading import Head
+    from tasks.training.rungs import PilotRung
     from tasks.training.score import score
 
     settings = PilotSettings(**{**pilot, "learning_rate": rate})

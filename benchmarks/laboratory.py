@@ -5,15 +5,26 @@ permit is bound to the run id ``laboratory``, which no run of the pipeline can h
 that no dossier accepts it and nothing it trains can be promoted.
 """
 
+from pathlib import Path
+
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.permit import Permit
+from data_contracts.records.settings import FullSettings
 from tasks.training.rungs import FullRung
 
 LABORATORY = "laboratory"
 
 
-def laboratory_rung(*, snapshot: str, base_model: str, policy: str) -> FullRung:
-    """The rung of full fine-tuning on exactly this data and base, for measuring only."""
+def laboratory_rung(
+    *,
+    snapshot: str,
+    base_model: str,
+    policy: str,
+    settings: FullSettings | None = None,
+    adapter: Path | None = None,
+) -> FullRung:
+    """A rung that updates base weights, on exactly this data and base, for measuring only."""
+    settings = settings or FullSettings()
     rule = RuleResult(
         name="for a benchmark",
         observed="no gate was asked",
@@ -31,7 +42,6 @@ def laboratory_rung(*, snapshot: str, base_model: str, policy: str) -> FullRung:
         policy=policy,
         evidence=(),
     )
-    permit = Permit(
-        run_id=LABORATORY, snapshot=snapshot, base_model=base_model, policy=policy, decision=escalation
-    )
-    return FullRung(permit=permit, run_id=LABORATORY, snapshot=snapshot, base_model=base_model, policy=policy)
+    work = {"run_id": LABORATORY, "snapshot": snapshot, "base_model": base_model, "policy": policy}
+    permit = Permit(**work, rung=settings.method, decision=escalation)
+    return FullRung(**work, permit=permit, settings=settings, adapter=adapter)

@@ -4,17 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from data_contracts.records.base import Cost, Digest, FileRecord, FolderRecord, Record
-from data_contracts.records.settings import PilotSettings, TrainingSettings
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
-
-
-class Rung(StrEnum):
-    """One training method on the ladder. The base model is rung zero: nothing of it was trained."""
-
-    BASELINE = "baseline"
-    LORA = "lora"
-    QLORA = "qlora"
-    FULL = "full"
 
 
 class BaseModelRecord(Record):
@@ -42,6 +34,16 @@ class BaseModelRecord(Record):
         return self.weights.digest()
 
 
+class ArtifactKind(StrEnum):
+    """What a training leaves, and the name of the folder it lies in."""
+
+    PROBE = "probe"
+    """A classifier's linear probe; the base is needed too."""
+    ADAPTER = "adapter"
+    """The base is needed too."""
+    MODEL = "model"
+
+
 class CurvePoint(Record):
     """One point of a learning curve; losses in nats."""
 
@@ -60,7 +62,9 @@ class TrainingEvidence(Record):
     snapshot: Digest
     training: TrainingSettings
     pilot: PilotSettings | None
-    """``None`` for full fine-tuning."""
+    """``None`` for what updates base weights."""
+    full: FullSettings | None
+    """``None`` for a pilot."""
     learning_rate: float
     seed: int
     steps: int
@@ -73,7 +77,10 @@ class TrainingEvidence(Record):
     adapted_modules: tuple[str, ...]
     """Last parts of the names of the layers that carry an adapter; empty for full."""
     curve: tuple[CurvePoint, ...]
+    served: ArtifactKind
+    """What is loaded to answer: ``adapter`` on the base, or a whole ``model``."""
     artifact: FolderRecord
+    """Of the folder named after ``served``."""
     permit: Digest | None
     """The permit that allowed base weights to change; ``None`` where they stayed frozen."""
     cost: Cost

@@ -1,6 +1,6 @@
 """The authorisation to update base weights, and the check that every way into training makes.
 
-A permit is bound to one run, one snapshot, one base model, one policy and one decision of the
+A permit is bound to one run, one snapshot, one base model, one policy, one method and one decision of the
 escalation gate. It is a plain record so far: whoever can write a file can write one. Signing it is
 the work of the record's own issue; binding and checking are here from the first day.
 """
@@ -8,19 +8,22 @@ the work of the record's own issue; binding and checking are here from the first
 from data_contracts.errors import PermitRefusedError
 from data_contracts.records.base import Digest, Record
 from data_contracts.records.decision import Decision, Gate, Verdict
+from data_contracts.records.rungs import Rung
 
 
 class Permit(Record):
-    """Allows full fine-tuning once, of exactly this base on exactly this data under this policy."""
+    """Allows base weights to be updated once: this base, on this data, under this policy, by this method."""
 
     run_id: str
     snapshot: Digest
     base_model: Digest
     policy: Digest
+    rung: Rung
+    """``full``, ``layers``, ``hybrid``, or a method of an installed package."""
     decision: Decision
     """The escalation gate's own decision, whole, so that the permit says why it exists."""
 
-    def require(self, *, run_id: str, snapshot: str, base_model: str, policy: str) -> None:
+    def require(self, *, run_id: str, snapshot: str, base_model: str, policy: str, rung: str) -> None:
         """Returns only if this permit covers exactly that work.
 
         Raises:
@@ -33,6 +36,7 @@ class Permit(Record):
                 ("snapshot", self.snapshot, snapshot),
                 ("base model", self.base_model, base_model),
                 ("policy", self.policy, policy),
+                ("method", self.rung, rung),
                 ("decision of run", self.decision.run_id, run_id),
                 ("decision under policy", self.decision.policy, policy),
             )

@@ -6,13 +6,14 @@ file the settings came from; ``data_contracts.settings_file`` resolves them.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import METRICS, Task, metrics_for
 from data_contracts.records.policy import Policy
+from data_contracts.records.rungs import Rung
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
@@ -130,35 +131,78 @@ class SplitSettings(Record):
         return self
 
 
-class PilotMethod(StrEnum):
-    """The parameter-efficient rungs."""
+class Preset(StrEnum):
+    """Sizes of an adapter."""
 
-    LORA = "lora"
-    QLORA = "qlora"
+    LIGHT = "light"
+    """Rank 8."""
+    MEDIUM = "medium"
+    """Rank 16."""
+    HEAVY = "heavy"
+    """Rank 64."""
+
+
+_PRESET_RANKS = {Preset.LIGHT: 8, Preset.MEDIUM: 16, Preset.HEAVY: 64}
+STABLE_RANK = 64
+"""From here on alpha is twice the rank; below, 32, so that the best learning rate does not move with it."""
 
 
 class PilotSettings(Record):
-    """The parameter-efficient pilot."""
+    """The parameter-efficient pilot: the base stays frozen, and what is trained is a PEFT adapter."""
 
-    method: PilotMethod = PilotMethod.LORA
-    """``qlora`` keeps the frozen base in 4-bit NF4 through bitsandbytes."""
+    method: Rung = Rung.LORA
+    """``lora``, ``rslora`` (rank-stabilised), ``dora``, ``pissa``, ``adalora``, ``qlora`` (the frozen base in
+    4-bit NF4), ``adapter`` (Houlsby bottlenecks), or one that an installed package brings."""
+    preset: Preset | None = None
+    """``light`` (rank 8), ``medium`` (16) or ``heavy`` (64). What is set beside it wins."""
     rank: int = Field(default=16, ge=1, le=1024)
-    """Inner dimension of each adapter."""
+    """Inner dimension of each adapter; of AdaLoRA the mean over layers, which it deals out itself."""
     alpha: int = Field(default=32, ge=1)
-    """LoRA's scale is alpha / rank."""
+    """LoRA's scale is alpha / rank. Unset: 32, and from rank 64 on twice the rank (LoRA Without Regret, 2025).
+    Rank-stabilised, the scale is alpha / sqrt(rank), and alpha 8 unless set, which is the same scale at rank
+    16. Without effect on ``adapter``."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """0: dropout in adapters costs quality in short runs (QLoRA, 2023, section 4)."""
     target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Names of the layers to adapt. All linear layers by default: attention alone loses to them at any
-    rank (LoRA Without Regret, 2025)."""
+    rank (LoRA Without Regret, 2025). ``adapter`` takes the two places of each block instead."""
     learning_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     """Peak rate. Unset: ten times the full rate, the ratio found best across models (LoRA Without Regret,
     2025). A sweep tries others where the pilot is short."""
+    merge: bool = False
+    """Serve, and therefore score, the base with the adapter merged into its weights: nothing is added to the
+    time of an answer, and each adapter takes the room of a whole model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fills_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        preset = filled.get("preset")
+        if preset in list(Preset):
+            filled.setdefault("rank", _PRESET_RANKS[Preset(preset)])
+        rank = filled.get("rank")
+        if filled.get("method") == Rung.RSLORA:
+            filled.setdefault("alpha", 8)
+        elif isinstance(rank, int) and rank >= STABLE_RANK:
+            filled.setdefault("alpha", 2 * rank)
+        return filled
+
+    @property
+    def all_linear(self) -> bool:
+        return self.target_modules == "all-linear"
 
 
 class FullSettings(Record):
-    """Full fine-tuning, reached only with a permit."""
+    """What updates base weights, reached only with a permit."""
 
+    method: Rung = Rung.FULL
+    """``full``; ``layers`` (some transformer blocks); ``hybrid`` (the pilot merged into the base, then the
+    blocks that it changed most); or one that an installed package brings."""
+    layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)] = 4
+    """For ``layers`` and ``hybrid``: how many transformer blocks (the last ones; for ``hybrid`` the most
+    promising ones), or which, counted from 0."""
     learning_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     """Peak rate. Unset: the usual one for a model of this width (LoRA Without Regret, 2025)."""
 

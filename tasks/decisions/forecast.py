@@ -7,7 +7,7 @@ timed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_contracts.records.evidence import Rung
+from data_contracts.records.rungs import Rung
 
 _BYTES = 4
 """Of a float32 value."""
@@ -52,9 +52,9 @@ def forecast_memory(
     Args:
         trained_parameters: of the adapter; for full fine-tuning the whole model is taken.
     """
-    trained = shape.parameters if rung is Rung.FULL else trained_parameters
-    frozen = 0 if rung is Rung.FULL else shape.parameters
-    per_frozen = _QUANTISED_BYTES if rung is Rung.QLORA else _BYTES
+    trained = shape.parameters if rung == Rung.FULL else trained_parameters
+    frozen = 0 if rung == Rung.FULL else shape.parameters
+    per_frozen = _QUANTISED_BYTES if rung == Rung.QLORA else _BYTES
     activations = rows * tokens * shape.layers * shape.width * _ACTIVATIONS_PER_TOKEN * _BYTES
     # Logits, their softmax and their gradient.
     answers = 3 * rows * tokens * shape.vocabulary * _BYTES

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from data_contracts.records.metrics import METRICS
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
-from data_contracts.records.settings import PilotMethod, PilotSettings
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import STABLE_RANK, PilotSettings
 
 ALL_LINEAR = "all-linear"
-_STABLE_RANK = 64
-"""From here on alpha is twice the rank; below, 32, so that the best learning rate does not move with it."""
+LORA_FAMILY = (Rung.LORA, Rung.RSLORA, Rung.DORA, Rung.PISSA, Rung.ADALORA, Rung.QLORA)
+"""Methods that give every linear layer an update of its own. A shortfall of any other method (bottlenecks, or
+one that somebody added) says nothing of LoRA, which then gets its turn."""
 
 
 def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
@@ -30,9 +32,14 @@ def fairest_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
     a learning rate; remedies go on from the successor all the same. What is looked at in the end is the best
     pilot of all.
     """
-    mended = [trial for trial in trials if trial.settings.target_modules == ALL_LINEAR] or list(trials)
-    mended = [trial for trial in mended if trial.settings.method is PilotMethod.LORA] or mended
+    mended = [trial for trial in trials if adapts_all_layers(trial.settings)] or list(trials)
+    mended = [trial for trial in mended if trial.settings.method != Rung.QLORA] or mended
     return best_trial(mended, policy)
+
+
+def adapts_all_layers(settings: PilotSettings) -> bool:
+    """Whether every linear layer gets an update, by a method whose shortfall speaks for LoRA."""
+    return settings.all_linear and settings.method in LORA_FAMILY
 
 
 def clears_on_tune(trial: PilotTrial, policy: Policy) -> bool:
@@ -104,7 +111,9 @@ def sweep_winner(sweep: Sequence[SweepPoint]) -> float:
 def doubled(settings: PilotSettings) -> PilotSettings:
     """Twice the rank, and the alpha that goes with it."""
     rank = settings.rank * 2
-    alpha = 2 * rank if rank >= _STABLE_RANK else settings.alpha
+    # Rank-stabilised scales fall with the root of the rank by themselves.
+    rises = rank >= STABLE_RANK and settings.method != Rung.RSLORA
+    alpha = 2 * rank if rises else settings.alpha
     return settings.model_copy(update={"rank": rank, "alpha": alpha})
 
 
@@ -116,13 +125,14 @@ def remedied(settings: PilotSettings, remedy: Remedy, *, swept_rate: float | Non
     """
     match remedy:
         case Remedy.ALL_LAYERS:
-            return settings.model_copy(update={"target_modules": ALL_LINEAR})
+            method = settings.method if settings.method in LORA_FAMILY else Rung.LORA
+            return settings.model_copy(update={"target_modules": ALL_LINEAR, "method": method})
         case Remedy.SWEEP | Remedy.WIDEN_SWEEP:
             if swept_rate is None:
                 raise ValueError("a sweep's pilot needs the rate that won")
             return settings.model_copy(update={"learning_rate": swept_rate})
         case Remedy.UNQUANTISE:
-            return settings.model_copy(update={"method": PilotMethod.LORA})
+            return settings.model_copy(update={"method": Rung.LORA})
         case Remedy.DOUBLE_RANK:
             return doubled(settings)
 
@@ -142,13 +152,13 @@ def remedy_is_left(
     fairest = fairest_trial(trials, policy)
     match remedy:
         case Remedy.ALL_LAYERS:
-            return fairest.settings.target_modules != ALL_LINEAR
+            return not adapts_all_layers(fairest.settings)
         case Remedy.SWEEP:
             return not sweep
         case Remedy.WIDEN_SWEEP:
             return False  # part of the sweep: it widens itself while the policy lets it
         case Remedy.UNQUANTISE:
-            tried = any(trial.settings.method is PilotMethod.LORA for trial in trials)
+            tried = any(adapts_all_layers(t.settings) and t.settings.method != Rung.QLORA for t in trials)
             return unquantised_fits and not tried
         case Remedy.DOUBLE_RANK:
             twice = doubled(fairest.settings)

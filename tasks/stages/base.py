@@ -1,7 +1,8 @@
 """The stage that asks the base: with the prompt alone, with examples, and how far the data lies from it."""
 
-from data_contracts.records.evidence import Rung, ScoringEvidence
+from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import METRICS, Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
@@ -35,7 +36,5 @@ def score_base(context: RunContext, findings: Findings, split: Split) -> Stored[
 
 def _score(context: RunContext, findings: Findings, split: Split, examples: int) -> Stored[ScoringEvidence]:
     folder = "baseline" if examples == 0 else f"baseline-{examples}-examples"
-    trained = findings.probe.folder if findings.probe else None
-    return score_artifact(
-        context, findings, Rung.BASELINE, trained, folder, split, examples_in_prompt=examples
-    )
+    probe = findings.probe.folder / ArtifactKind.PROBE if findings.probe else None
+    return score_artifact(context, findings, Rung.BASELINE, probe, folder, split, examples_in_prompt=examples)

@@ -22,7 +22,8 @@ from tasks.stages.artifacts import show_datasheet
 from tasks.stages.context import RunContext
 from tasks.stages.measure import measured
 from tasks.stages.watching import listener
-from tasks.training.base_model import require_adaptable, require_room_for, resolve_base_model
+from tasks.training.base_model import require_room_for, resolve_base_model
+from tasks.training.methods.possible import require_possible
 
 
 def require_readable(settings: RunSettings) -> None:
@@ -43,7 +44,7 @@ def find_base_model(context: RunContext) -> BaseModelRecord:
     settings = context.settings
     with measured() as measurement:
         base = resolve_base_model(settings.model.source, context.cache)
-        require_adaptable(base, settings.task, settings.pilot.target_modules)
+        require_possible(base, settings.task, settings.pilot, settings.full)
         require_room_for(base, settings.model.max_tokens)
     context.dossier.write_record("base-model.json", base)
     line = f"{base.architecture}, {base.parameters / 1e6:,.1f}M parameters"

@@ -1,19 +1,19 @@
 """What a run has found so far: the working state that its steps fill in and its gates read."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from data_contracts.records.base import Cost
 from data_contracts.records.evidence import (
     BaselineEvidence,
     BaseModelRecord,
     DomainDistance,
-    Rung,
     ScoringEvidence,
     TrainingEvidence,
 )
 from data_contracts.records.looks import Registration
 from data_contracts.records.pilots import PilotTrial, SweepPoint
-from data_contracts.records.settings import PilotMethod
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.decisions.ladder import History
 from tasks.evidence.store import Stored
@@ -30,6 +30,11 @@ class Trained:
     def rung(self) -> Rung:
         return self.stored.record.rung
 
+    @property
+    def artifact(self) -> Path:
+        """What would be served."""
+        return self.stored.folder / self.stored.record.served
+
 
 @dataclass
 class Findings:
@@ -44,7 +49,7 @@ class Findings:
     examples_in_prompt: int = 0
     """How the base of an instruction task does best on ``tune``."""
     distance: DomainDistance | None = None
-    method: PilotMethod = PilotMethod.LORA
+    method: Rung = Rung.LORA
     """Of the first pilot: what was asked for, or what fits."""
     unquantised_fits: bool = True
     trials: list[PilotTrial] = field(default_factory=list)

@@ -8,15 +8,18 @@ from tasks.decisions.gates.guardrails import harmed
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
 from tasks.stages.pilots import best_trainings, full_rate
-from tasks.stages.training import ARTIFACT, train_full
+from tasks.stages.training import train_full
 
 
 def train_permitted(context: RunContext, findings: Findings, permit: Permit) -> None:
     """Full fine-tuning from as many seeds as the policy asks of anything that is to be accepted."""
     settings = context.settings
     rate = full_rate(settings, findings.base.width)
+    pilot = best_trainings(context, findings)[0]
     for seed in range(settings.seed, settings.seed + settings.policy.seeds.to_pass):
-        findings.full.append(train_full(context, findings, permit, learning_rate=rate, seed=seed))
+        findings.full.append(
+            train_full(context, findings, permit, pilot=pilot, learning_rate=rate, seed=seed)
+        )
     findings.history = replace(findings.history, full_trained=True)
 
 
@@ -32,4 +35,4 @@ def accepted_artifact(context: RunContext, findings: Findings, outcome: Outcome)
             offered = findings.full[0]
         case _:
             return None
-    return f"{offered.folder}/{ARTIFACT[offered.rung]}"
+    return f"{offered.folder}/{offered.stored.record.served}"

@@ -6,10 +6,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.records.decision import Decision, Gate
-from data_contracts.records.evidence import Rung
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
-from data_contracts.records.settings import PilotMethod
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.decisions.forecast import (
     Forecast,
@@ -82,8 +81,8 @@ def fit_gate(context: RunContext, findings: Findings) -> None:
     """Decides, and settles which method the first pilot takes."""
     asked = context.settings.pilot.method
     available = context.memory_bytes
-    methods = [asked] if asked is PilotMethod.QLORA else [asked, PilotMethod.QLORA]
-    forecasts = [_forecast(context, findings, Rung(method.value)) for method in methods]
+    methods = [asked] if asked == Rung.QLORA else [asked, Rung.QLORA]
+    forecasts = [_forecast(context, findings, method) for method in methods]
     decision = decide_fit(
         forecasts,
         available_memory_bytes=available,
@@ -93,7 +92,7 @@ def fit_gate(context: RunContext, findings: Findings) -> None:
     )
     chosen = first_that_fits(forecasts, available)
     if chosen is not None:
-        findings.method = PilotMethod(chosen.rung.value)
+        findings.method = chosen.rung
     unquantised = _forecast(context, findings, Rung.LORA)
     findings.unquantised_fits = first_that_fits([unquantised], available) is not None
     _record(context, findings, decision)
@@ -165,7 +164,10 @@ def permit_full(context: RunContext, findings: Findings) -> Permit:
     escalation = findings.history.last(Gate.ESCALATION)
     assert escalation is not None
     permit = issue_permit(
-        escalation, snapshot=findings.snapshot.record.digest(), base_model=findings.base.identity()
+        escalation,
+        snapshot=findings.snapshot.record.digest(),
+        base_model=findings.base.identity(),
+        rung=context.settings.full.method,
     )
     context.dossier.write_permit(permit)
     return permit

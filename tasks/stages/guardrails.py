@@ -12,9 +12,10 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import InputError, Problem
 from data_contracts.records.base import FolderRecord, digest_file
-from data_contracts.records.evidence import GeneralLosses, Rung, ServingCost
+from data_contracts.records.evidence import ArtifactKind, GeneralLosses, ServingCost
 from data_contracts.records.metrics import Task
 from data_contracts.records.policy import SliceRule
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.data.rows.slices import SliceColumns, read_slice_columns
 from tasks.decisions.gates import GuardrailEvidence, ScoredRows, ServingFacts
@@ -26,7 +27,6 @@ from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_all
-from tasks.stages.training import ARTIFACT
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.answer_format import matches_format
 from tasks.training.general_text import GENERAL_TEXT, general_losses, general_sentences, line_ids
@@ -143,7 +143,7 @@ def general_text_stage(
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
     rung = trained.rung if trained else Rung.BASELINE
-    artifact = trained.stored.folder / ARTIFACT[rung] if trained else None
+    artifact = trained.artifact if trained else None
     identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
     key = StageKey(
         stage="general-text",
@@ -195,8 +195,8 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
     rung = trained.rung if trained else Rung.BASELINE
-    probe = findings.probe.folder / ARTIFACT[Rung.BASELINE] if findings.probe else None
-    artifact = trained.stored.folder / ARTIFACT[rung] if trained else probe
+    probe = findings.probe.folder / ArtifactKind.PROBE if findings.probe else None
+    artifact = trained.artifact if trained else probe
     key = StageKey(
         stage="serving",
         inputs={

@@ -162,7 +162,7 @@ def _train_trial(
 ) -> None:
     assert findings.snapshot is not None and settings.learning_rate is not None
     number = len(findings.trials) + 1
-    folder = f"pilot-{number}-{settings.method.value}-r{settings.rank}"
+    folder = f"pilot-{number}-{settings.method}-r{settings.rank}"
     try:
         trained = _train_pilot(context, findings, settings, seed=context.settings.seed, folder=folder)
     except TrainingDivergedError:
@@ -171,7 +171,7 @@ def _train_trial(
         findings.trials.append(_diverged_trial(context, findings, number, settings, remedy))
         findings.pilots[number] = []
         return
-    scored = score_artifact(context, findings, trained.rung, trained.stored.folder, folder, Split.TUNE)
+    scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
     evidence = trained.stored.record
     rows = findings.snapshot.record.split(Split.TRAIN).rows
     per_pass = round(evidence.supervised_tokens / max(1, evidence.rows_seen) * rows)

@@ -9,7 +9,7 @@ from tasks.data.tokens.examples import EncodedWithExamples, encode_with_examples
 from tasks.data.tokens.tokenization import encode_split, load_tokenizer
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
-from tasks.training.rungs import Head
+from tasks.training.loading import Head
 
 
 def head_of(snapshot: Snapshot, tokenizer: Any) -> Head:

@@ -9,8 +9,9 @@ from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import LookRefusedError, PairingError
 from data_contracts.records.base import FileRecord, FolderRecord, digest_file
-from data_contracts.records.evidence import Rung, ScoringEvidence
+from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates import ScoredRows
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
@@ -20,43 +21,46 @@ from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, encoded_with_examples, head_of, tokenizer_of
-from tasks.stages.training import ARTIFACT
 from tasks.stages.watching import StageProgress, listener
+from tasks.training.loading import is_quantised
+from tasks.training.methods.registry import adapts
 from tasks.training.score import score
 
 _SEALED = (Split.GATE, Split.RESERVE)
 
-_METHODS = {
-    (Rung.BASELINE, Task.CLASSIFICATION): "linear probe on the frozen base's mean-pooled hidden states",
-    (Rung.BASELINE, Task.INSTRUCTION): "the base model, asked with the prompt alone",
-    (Rung.LORA, Task.CLASSIFICATION): "adapter on the float32 base",
-    (Rung.LORA, Task.INSTRUCTION): "adapter on the float32 base, greedy answers",
-    (Rung.QLORA, Task.CLASSIFICATION): "adapter on the base in 4-bit NF4",
-    (Rung.QLORA, Task.INSTRUCTION): "adapter on the base in 4-bit NF4, greedy answers",
-    (Rung.FULL, Task.CLASSIFICATION): "the fully fine-tuned model in float32",
-    (Rung.FULL, Task.INSTRUCTION): "the fully fine-tuned model in float32, greedy answers",
-}
+_READABLE = {Rung.BASELINE: "the baseline", Rung.FULL: "full fine-tuning", Rung.LORA: "the LoRA pilot"}
 
-_READABLE = {
-    Rung.BASELINE: "the baseline",
-    Rung.LORA: "the LoRA pilot",
-    Rung.QLORA: "the QLoRA pilot",
-    Rung.FULL: "full fine-tuning",
-}
+
+def readable(rung: Rung) -> str:
+    """What decisions call what was scored."""
+    told = _READABLE.get(rung)
+    if told is not None:
+        return told
+    return f"the {rung} pilot" if adapts(rung) else f"fine-tuning by {rung}"
+
+
+def method_of(rung: Rung, artifact: Path | None, task: Task) -> str:
+    """How an artifact was asked, in a sentence."""
+    if rung == Rung.BASELINE:
+        probed = "linear probe on the frozen base's mean-pooled hidden states"
+        return probed if task is Task.CLASSIFICATION else "the base model, asked with the prompt alone"
+    base = "base in 4-bit NF4" if is_quantised(rung) else "float32 base"
+    adapter = artifact is not None and artifact.name == ArtifactKind.ADAPTER
+    told = f"{rung} adapter on the {base}" if adapter else f"whole model in float32, trained by {rung}"
+    return told if task is Task.CLASSIFICATION else f"{told}, greedy answers"
 
 
 def score_artifact(
     context: RunContext,
     findings: Findings,
     rung: Rung,
-    trained: Path | None,
+    artifact: Path | None,
     folder_name: str,
     split: Split,
     *,
     examples_in_prompt: int = 0,
 ) -> Stored[ScoringEvidence]:
-    """Scores on ``split``, once a run. ``trained`` is the folder of what was trained, ``None`` for the bare
-    base.
+    """Scores on ``split``, once a run. ``artifact`` is what would be served, ``None`` for the bare base.
 
     Raises:
         LookRefusedError: the rows are for gates only, and what will be decided on them is not registered.
@@ -65,7 +69,7 @@ def score_artifact(
     if known is not None:
         return known
     scored = _score(
-        context, findings, rung, trained, folder_name, split, examples_in_prompt=examples_in_prompt
+        context, findings, rung, artifact, folder_name, split, examples_in_prompt=examples_in_prompt
     )
     findings.scores[folder_name, split] = scored
     findings.spend(scored.record.cost)
@@ -77,7 +81,7 @@ def _score(
     context: RunContext,
     findings: Findings,
     rung: Rung,
-    trained: Path | None,
+    artifact: Path | None,
     folder_name: str,
     split: Split,
     *,
@@ -87,11 +91,10 @@ def _score(
     if split in _SEALED and findings.registration is None:
         raise LookRefusedError(f"{split.value} rows are not scored before the question is registered")
     settings, base, snapshot = context.settings, findings.base, findings.snapshot
-    artifact = trained / ARTIFACT[rung] if trained else None
     identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
     instruction = snapshot.record.task is Task.INSTRUCTION
     key = StageKey(
-        stage=f"score-{rung.value}",
+        stage=f"score-{rung}",
         inputs={
             "base": base.identity(),
             "artifact": identity,
@@ -110,7 +113,7 @@ def _score(
 
     def build(folder: Path) -> ScoringEvidence:
         tokenizer = tokenizer_of(base)
-        method = _METHODS[rung, snapshot.record.task]
+        method = method_of(rung, artifact, snapshot.record.task)
         rows = encoded(context, base, snapshot, split)
         if examples_in_prompt:
             shown = encoded_with_examples(context, base, snapshot, split, count=examples_in_prompt)
@@ -152,7 +155,7 @@ def _score(
     context.dossier.add_stage(f"{folder_name}/{split.value}", stored.folder)
     metric = settings.policy.metric
     line = f"{metric} {stored.record.metric(metric):.4g} on {stored.record.rows:,} {split.value} rows"
-    listener().stage_ended(f"score {rung.value}", line, measurement.cost, stored.reused)
+    listener().stage_ended(f"score {rung}", line, measurement.cost, stored.reused)
     return stored
 
 
@@ -161,8 +164,7 @@ def score_all(
 ) -> tuple[Stored[ScoringEvidence], ...]:
     """The scores of every seed of one rung on ``split``."""
     return tuple(
-        score_artifact(context, findings, each.rung, each.stored.folder, each.folder, split)
-        for each in trainings
+        score_artifact(context, findings, each.rung, each.artifact, each.folder, split) for each in trainings
     )
 
 
@@ -176,7 +178,7 @@ def scored_rows(
     if any(column.row_ids != first.row_ids for column in columns):
         raise PairingError("the seeds of one rung were scored on different rows")
     return ScoredRows(
-        name=name or _READABLE[scored[0].record.rung],
+        name=name or readable(scored[0].record.rung),
         row_ids=first.row_ids,
         scores=np.stack([column.values for column in columns]),
         evidence=tuple(each.record.digest() for each in scored),

@@ -6,7 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.records.base import FolderRecord
-from data_contracts.records.evidence import BaselineEvidence, Rung, TrainingEvidence
+from data_contracts.records.evidence import ArtifactKind, BaselineEvidence, TrainingEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
 from data_contracts.records.snapshot import Split
@@ -23,11 +23,8 @@ from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
 from tasks.training.fit import fit
-from tasks.training.rungs import FullRung, PilotRung
-
-ARTIFACT = {Rung.BASELINE: "probe", Rung.LORA: "adapter", Rung.QLORA: "adapter", Rung.FULL: "model"}
-"""Folder inside the stage that holds what would be served."""
-
+from tasks.training.rungs import FullRung, PilotRung, begins_with
+from tasks.training.saving import merge
 
 CODE = (
     *("data_contracts", "tasks.training", "tasks.data"),
@@ -60,7 +57,7 @@ def train_baseline(context: RunContext, findings: Findings) -> Stored[BaselineEv
                 base=Path(base.folder),
                 train=encoded(context, base, snapshot, Split.TRAIN),
                 tune=encoded(context, base, snapshot, Split.TUNE),
-                artifact=folder / ARTIFACT[Rung.BASELINE],
+                artifact=folder / ArtifactKind.PROBE,
                 progress=StageProgress("baseline"),
             )
         return BaselineEvidence(
@@ -69,7 +66,7 @@ def train_baseline(context: RunContext, findings: Findings) -> Stored[BaselineEv
             inverse_regularisation=fitted.inverse_regularisation,
             tune_accuracy=fitted.tune_accuracy,
             rows_seen=fitted.rows_seen,
-            artifact=FolderRecord.of(folder / ARTIFACT[Rung.BASELINE]),
+            artifact=FolderRecord.of(folder / ArtifactKind.PROBE),
             cost=fitting.cost,
         )
 
@@ -83,22 +80,34 @@ def train_baseline(context: RunContext, findings: Findings) -> Stored[BaselineEv
 
 @task(name="full", cache_policy=NO_CACHE)
 def train_full(
-    context: RunContext, findings: Findings, permit: Permit, *, learning_rate: float, seed: int
+    context: RunContext,
+    findings: Findings,
+    permit: Permit,
+    *,
+    pilot: Trained,
+    learning_rate: float,
+    seed: int,
 ) -> Trained:
-    """Full fine-tuning, which the escalation gate's permit must cover.
+    """What updates base weights, which the escalation gate's permit must cover.
+
+    Args:
+        pilot: the best pilot, for a method that begins with it merged.
 
     Raises:
         PermitRefusedError: before anything is read, also where a stored result could be reused.
     """
     assert findings.snapshot is not None
+    settings = context.settings
     rung = FullRung(
         permit=permit,
         run_id=context.run_id,
         snapshot=findings.snapshot.record.digest(),
         base_model=findings.base.identity(),
-        policy=context.settings.policy.digest(),
+        policy=settings.policy.digest(),
+        settings=settings.full,
+        adapter=pilot.stored.folder / ArtifactKind.ADAPTER,
     )
-    folder = "full" if seed == context.settings.seed else f"full-seed-{seed}"
+    folder = settings.full.method if seed == settings.seed else f"{settings.full.method}-seed-{seed}"
     stored = train_rung(
         context, findings, rung=rung, learning_rate=learning_rate, seed=seed, folder_name=folder
     )
@@ -118,9 +127,12 @@ def train_rung(
     """One training of one rung; full fine-tuning comes with a ``FullRung``, which exists by permit only."""
     assert findings.snapshot is not None
     settings, base, snapshot = context.settings, findings.base, findings.snapshot
-    name = rung.rung.value
+    name = rung.rung
     pilot = rung.settings if isinstance(rung, PilotRung) else None
+    full = rung.settings if isinstance(rung, FullRung) else None
     permit = rung.permit if isinstance(rung, FullRung) else None
+    start = begins_with(rung)
+    served = ArtifactKind.ADAPTER if pilot is not None and not pilot.merge else ArtifactKind.MODEL
     key = StageKey(
         stage=f"train-{name}",
         inputs={
@@ -129,6 +141,8 @@ def train_rung(
             "max_tokens": settings.model.max_tokens,
             "training": settings.training.model_dump(mode="json"),
             "pilot": pilot.model_dump(mode="json") if pilot else None,
+            "full": full.model_dump(mode="json") if full else None,
+            "start": FolderRecord.of(start).digest() if start else None,
             "learning_rate": learning_rate,
             "seed": seed,
             # A model trained under another policy was allowed by another question.
@@ -141,11 +155,13 @@ def train_rung(
     def build(folder: Path) -> TrainingEvidence:
         train = encoded(context, base, snapshot, Split.TRAIN)
         tokenizer = tokenizer_of(base)
+        head = head_of(snapshot.record, tokenizer)
+        trained = folder / (ArtifactKind.ADAPTER if pilot else ArtifactKind.MODEL)
         with measured() as training:
             fitted = fit(
                 base=Path(base.folder),
                 base_name=base.source,
-                head=head_of(snapshot.record, tokenizer),
+                head=head,
                 rung=rung,
                 train=train,
                 tune=encoded(context, base, snapshot, Split.TUNE),
@@ -153,9 +169,11 @@ def train_rung(
                 training=settings.training,
                 learning_rate=learning_rate,
                 seed=seed,
-                artifact=folder / ARTIFACT[rung.rung],
+                artifact=trained,
                 progress=StageProgress(folder_name),
             )
+        if pilot is not None and pilot.merge:
+            merge(Path(base.folder), trained, head, name, tokenizer, folder / served)
         if permit is not None:
             write_atomically(folder / PERMIT, permit.canonical_json())
         write_curve(folder, fitted.curve, title=f"learning curve of {folder_name}")
@@ -165,6 +183,7 @@ def train_rung(
             snapshot=snapshot.record.digest(),
             training=settings.training,
             pilot=pilot,
+            full=full,
             learning_rate=learning_rate,
             seed=seed,
             steps=fitted.steps,
@@ -175,7 +194,8 @@ def train_rung(
             total_parameters=fitted.total_parameters,
             adapted_modules=fitted.adapted_modules,
             curve=fitted.curve,
-            artifact=FolderRecord.of(folder / ARTIFACT[rung.rung]),
+            served=served,
+            artifact=FolderRecord.of(folder / served),
             permit=permit.digest() if permit else None,
             cost=training.cost,
         )

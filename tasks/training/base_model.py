@@ -47,38 +47,6 @@ def resolve_base_model(source: str, cache: Path) -> BaseModelRecord:
     return _describe(source, path, converted_from)
 
 
-def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | tuple[str, ...]) -> None:
-    """Returns only if LoRA finds layers to adapt in this model, before a weight is loaded.
-
-    Raises:
-        InputError: the model is not of a kind for this task, has no linear layers, or has none of a name
-            among ``target_modules``.
-    """
-    if task is Task.INSTRUCTION and not generates_text(base):
-        raise _unsuitable(base, task)
-    try:
-        names = linear_layer_names(Path(base.folder), task)
-    except ValueError as error:
-        raise _unsuitable(base, task) from error
-    if not names:
-        raise InputError.single(
-            f"model.source {base.source}",
-            expected="a model with linear layers that LoRA can adapt",
-            found=f"a {base.architecture} without any",
-            remedy="choose a model built of linear layers (most transformers are)",
-        )
-    if isinstance(target_modules, str):
-        return
-    unknown = [name for name in target_modules if name not in names]
-    if unknown:
-        raise InputError.single(
-            "pilot.target_modules",
-            expected=f"names among {', '.join(names)}, or all-linear",
-            found=", ".join(unknown),
-            remedy="name layers that this model has",
-        )
-
-
 def generates_text(base: BaseModelRecord) -> bool:
     """Whether the checkpoint has a language-modelling head that predicts the next token."""
     return _GENERATES.search(base.architecture) is not None
@@ -110,31 +78,17 @@ def _config(folder: Path, source: str) -> Any:
         ) from error
 
 
-def _unsuitable(base: BaseModelRecord, task: Task) -> InputError:
-    kind = "generates text" if task is Task.INSTRUCTION else "can carry a classification head"
-    return InputError.single(
-        f"model.source {base.source}",
-        expected=f"a model that {kind}, for task {task.value}",
-        found=base.architecture,
-        remedy="choose another model, or another task",
-    )
+def model_on_meta(folder: Path, task: Task) -> Any:
+    """The model's modules without weights, as they would be loaded for the task.
 
-
-def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
-    """Last parts of the names of the linear layers below the head, sorted."""
+    Raises:
+        ValueError: transformers has no model of this configuration for the task.
+    """
     import torch
-    from transformers.pytorch_utils import Conv1D
 
     config = _config(folder, str(folder))
     with torch.device("meta"):
-        model = _auto_class(task).from_config(config, trust_remote_code=False)
-    head = model.get_output_embeddings()
-    names = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and "." in name
-    }
-    return tuple(sorted(names))
+        return _auto_class(task).from_config(config, trust_remote_code=False)
 
 
 def _auto_class(task: Task) -> Any:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from data_contracts.progress import Progress, silent
 from tasks.training.batching import batches_by_length, pad_batch
+from tasks.training.methods.kinds import Model
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import Model
 
 _STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse regularisation strengths tried on ``tune``."""

@@ -20,7 +20,8 @@ from tasks.training.general_text import (
     plain_text,
     predicted_text,
 )
-from tasks.training.rungs import Head, Model, load_base
+from tasks.training.loading import Head, load_base
+from tasks.training.methods.kinds import Model
 
 _NO_LOSS = "{architecture} has no head that predicts the next token, so that no loss is defined"
 

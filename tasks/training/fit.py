@@ -8,6 +8,7 @@ are not covered here.
 
 import math
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.batching import pad_batch
+from tasks.training.loading import Head
 from tasks.training.order import training_order
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import FullRung, Head, PilotRung, adapted_module_names, prepare
+from tasks.training.rungs import FullRung, PilotRung, adapted_module_names, prepare
+from tasks.training.saving import save_trained
 
 _EVALUATION_ROWS = 32
 """Rows at once when the loss on ``tune`` is taken; no gradients are kept then."""
@@ -67,8 +70,9 @@ def fit(
     """
     from transformers import PrinterCallback
 
-    model = prepare(base, head, rung, seed=seed)
     total_steps = planned_steps(len(train), training)
+    prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
+    model = prepared.model
     order = training_order(
         [len(ids) for ids in train["input_ids"]],
         steps=total_steps,
@@ -88,11 +92,13 @@ def fit(
             # Trainer leaves averaging over micro-batches to any model whose forward takes keywords, and
             # classifiers take them without averaging: the gradient would grow with the accumulation.
             trainer.model_accepts_loss_kwargs = False
-        watcher = _watcher(progress, f"train {rung.rung.value}", total_steps)
+        watcher = _watcher(progress, f"train {rung.rung}", total_steps)
         trainer.add_callback(watcher)
+        if prepared.method is not None and prepared.method.after_step is not None:
+            trainer.add_callback(_after_step(prepared.method.after_step))
         before = float(trainer.evaluate()["eval_loss"])
         trainer.train()
-    _save(model, tokenizer, rung, base_name, artifact)
+    save_trained(prepared, tokenizer, base_name, artifact)
     return Fitted(
         steps=trainer.state.global_step,
         rows_seen=trainer.rows_seen,
@@ -208,6 +214,17 @@ def _watcher(progress: Progress, what: str, total_steps: int) -> Any:
     return Watcher()
 
 
+def _after_step(act: Callable[[Any, int], None]) -> Any:
+    """Calls a method's own work after each optimizer step, while the gradients are still there."""
+    from transformers import TrainerCallback
+
+    class AfterStep(TrainerCallback):  # type: ignore[misc]
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            act(model, state.global_step + 1)
+
+    return AfterStep()
+
+
 def _collator(head: Head, tokenizer: Any) -> Any:
     """Pads to the longest row of the batch; attention is masked there and the loss is not taken."""
     import torch
@@ -244,20 +261,3 @@ def _curve(before: float, history: list[dict[str, Any]]) -> tuple[CurvePoint, ..
                 )
             )
     return tuple(points)
-
-
-def _save(model: Any, tokenizer: Any, rung: PilotRung | FullRung, base_name: str, artifact: Path) -> None:
-    artifact.mkdir(parents=True, exist_ok=True)
-    if isinstance(rung, PilotRung):
-        for settings in model.peft_config.values():
-            settings.base_model_name_or_path = base_name
-        with quiet_libraries():
-            # Embeddings are never adapted here; asking peft to find out would make it look on the hub.
-            model.save_pretrained(artifact, safe_serialization=True, save_embedding_layers=False)
-        # peft writes a card of its own that names the machine's folders.
-        (artifact / "README.md").unlink(missing_ok=True)
-    else:
-        with quiet_libraries():
-            model.save_pretrained(artifact)
-            tokenizer.save_pretrained(artifact)
-        (artifact / "tokenizer.model").unlink(missing_ok=True)

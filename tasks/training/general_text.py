@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from data_contracts.errors import InputError
 from data_contracts.progress import Progress, silent
-from data_contracts.records.evidence import Rung
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.training.rungs import Head, Model, load_served
+from tasks.training.loading import Head, load_served
+from tasks.training.methods.kinds import Model
 from tasks.training.score import completion_losses
 
 GENERAL_TEXT = Path(__file__).resolve().parents[2] / "data_contracts" / "texts" / "general.txt"
@@ -91,7 +92,7 @@ def general_losses(
             remedy="leave empty lines and single words out",
         )
     model = load_served(base, artifact, head, rung)
-    return rows.losses(model, tokenizer, progress=progress, what=f"general text, {rung.value}")
+    return rows.losses(model, tokenizer, progress=progress, what=f"general text, {rung}")
 
 
 def plain_text(texts: Sequence[str], tokenizer: Any) -> PredictedText:

@@ -6,7 +6,7 @@ from typing import Any
 from data_contracts.progress import Progress, silent
 from data_contracts.records.settings import GenerationSettings
 from tasks.training.batching import batches_by_length, pad_batch
-from tasks.training.rungs import Model
+from tasks.training.methods.kinds import Model
 
 
 def generate(

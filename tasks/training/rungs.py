@@ -1,66 +1,47 @@
-"""The rungs of the ladder: for each, which weights may change, and how its artifact is loaded again.
+"""From a rung to a model with exactly the rung's weights trainable.
 
 ``FullRung`` cannot be made without a permit that covers this very work. Everything that trains goes
 through ``prepare``, and ``prepare`` knows no other way to leave base weights trainable.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_contracts.errors import PermitRefusedError
-from data_contracts.records.evidence import Rung
-from data_contracts.records.metrics import Task
+from data_contracts.errors import InputError, PermitRefusedError
 from data_contracts.records.permit import Permit
-from data_contracts.records.settings import PilotMethod, PilotSettings
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import FullSettings, PilotSettings
+from tasks.training.loading import Head, LoadedModel, load_base
+from tasks.training.methods.blocks import block_names, promise_of
+from tasks.training.methods.kinds import AdapterMethod, Model, Place, Promise
+from tasks.training.methods.registry import adapter_method, weights_method
 from tasks.training.quiet import quiet_libraries
-
-_HEADS = ("classifier", "score")
-"""What transformers calls the head of a sequence classifier; peft trains and saves these whole."""
-
-Model = Any  # transformers and peft models share no useful static type
-
-
-@dataclass(frozen=True)
-class Head:
-    """What the model has to produce."""
-
-    task: Task
-    labels: tuple[str, ...]
-    """Sorted labels of a classification task; empty for an instruction task."""
-    pad_token_id: int | None = None
-    """The tokenizer's; a decoder with a classifier's head reads it to find each row's last token."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model, and what in it did not come from the checkpoint."""
-
-    model: Model
-    new_modules: tuple[str, ...]
-    """Full names of the modules with freshly initialised weights."""
 
 
 @dataclass(frozen=True)
 class PilotRung:
-    """LoRA or QLoRA: the base stays frozen."""
+    """A parameter-efficient rung: the base stays frozen."""
 
     settings: PilotSettings
 
     @property
     def rung(self) -> Rung:
-        return Rung.QLORA if self.settings.method is PilotMethod.QLORA else Rung.LORA
+        return self.settings.method
 
 
 @dataclass(frozen=True)
 class FullRung:
-    """Every weight changes. Exists only for work that its permit covers."""
+    """What updates base weights. Exists only for work that its permit covers."""
 
     permit: Permit
     run_id: str
     snapshot: str
     base_model: str
     policy: str
+    settings: FullSettings = field(default_factory=FullSettings)
+    adapter: Path | None = None
+    """The pilot's, for a method that begins with it merged."""
 
     def __post_init__(self) -> None:
         self.require()
@@ -73,137 +54,144 @@ class FullRung:
                 "  to do: run the pipeline; its escalation gate issues one when the pilot failed on evidence."
             )
         self.permit.require(
-            run_id=self.run_id, snapshot=self.snapshot, base_model=self.base_model, policy=self.policy
+            run_id=self.run_id,
+            snapshot=self.snapshot,
+            base_model=self.base_model,
+            policy=self.policy,
+            rung=self.rung,
         )
 
     @property
     def rung(self) -> Rung:
-        return Rung.FULL
+        return self.settings.method
 
 
-def prepare(base: Path, head: Head, rung: PilotRung | FullRung, *, seed: int) -> Model:
+def begins_with(rung: PilotRung | FullRung) -> Path | None:
+    """The adapter that a rung begins with merged into the base; ``None`` where it begins with the base."""
+    if isinstance(rung, FullRung) and weights_method(rung.settings.method).from_pilot:
+        return rung.adapter
+    return None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model with exactly its rung's weights trainable."""
+
+    model: Model
+    method: AdapterMethod | None
+    """``None`` where base weights are updated."""
+    start: dict[str, Any] | None = None
+    """The adapter as it began, where beginning took weights out of the base."""
+
+
+def prepare(
+    base: Path, head: Head, rung: PilotRung | FullRung, *, seed: int, total_steps: int = 1
+) -> Prepared:
     """The model with exactly the rung's weights trainable, in float32.
 
-    The seed fixes the new weights: adapters, and a classifier's head.
+    The seed fixes the new weights: adapters, and a classifier's head. ``total_steps`` is what training will
+    take, for methods with a schedule of their own.
 
     Raises:
-        PermitRefusedError: full fine-tuning that its permit does not cover; no weight is read before.
+        PermitRefusedError: base weights would be updated and no permit covers that; no weight is read before.
+        InputError: no such method.
     """
     match rung:
         case FullRung():
             rung.require()
-            _seed(seed)
-            return load_base(base, head).model
+            return Prepared(_with_base_weights(base, head, rung, seed), method=None)
         case PilotRung(settings=settings):
+            method = adapter_method(settings.method)
             _seed(seed)
-            loaded = load_base(base, head, quantised=settings.method is PilotMethod.QLORA)
-            return _with_adapter(loaded, head, settings)
+            loaded = load_base(base, head, quantised=method.quantised)
+            model = _with_adapter(loaded, head, settings, method, total_steps)
+            start = _trained_values(model) if method.changes_base_at_start else None
+            return Prepared(model, method, start)
         case _:
             raise PermitRefusedError(f"Training was refused: {rung!r} is not a rung of the ladder.")
 
 
-def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedModel:
-    """The base model for ``head``; ``quantised`` keeps its linear layers in 4-bit NF4."""
-    import torch
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoModelForSequenceClassification,
-        BitsAndBytesConfig,
-    )
-
-    options: dict[str, Any] = {
-        "dtype": torch.float32,
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "use_safetensors": True,
-    }
-    if quantised:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-            # A new head is trained, which four bits cannot be; unset keeps the library's own exceptions.
-            llm_int8_skip_modules=list(_HEADS) if head.task is Task.CLASSIFICATION else None,
-        )
-    if head.task is Task.CLASSIFICATION:
-        options |= {
-            "num_labels": len(head.labels),
-            "id2label": dict(enumerate(head.labels)),
-            "label2id": {label: index for index, label in enumerate(head.labels)},
-        }
-    kind = AutoModelForCausalLM if head.task is Task.INSTRUCTION else AutoModelForSequenceClassification
-    with quiet_libraries():
-        model, report = kind.from_pretrained(folder, output_loading_info=True, **options)
-    if head.task is Task.CLASSIFICATION and head.pad_token_id is not None:
-        model.config.pad_token_id = head.pad_token_id
-    if quantised:
-        _keep_one_kernel(model)
-    return LoadedModel(model, tuple(sorted({key.rpartition(".")[0] for key in report["missing_keys"]})))
-
-
-def _keep_one_kernel(model: Model) -> None:
-    """Has bitsandbytes compute in float32 on every processor, in training as in scoring.
-
-    On processors with bfloat16 instructions it would repack 4-bit weights at the first evaluation and
-    compute in bfloat16 from then on: scores would depend on the machine, and training after an evaluation
-    fails.
-    """
-    import bitsandbytes as bnb
-
-    for module in model.modules():
-        if isinstance(module, bnb.nn.Linear4bit):
-            module.support_avx512bf16_for_cpu = False
-
-
-def load_served(base: Path, artifact: Path | None, head: Head, rung: Rung) -> Model:
-    """What would answer: ``artifact`` as saved, on the base it was trained on; ``None`` is the bare base."""
-    if artifact is None:
-        return load_base(base, head).model.eval()
-    if rung is Rung.FULL:
-        return load_base(artifact, head).model.eval()
-    from peft import PeftModel
-
-    model = load_base(base, head, quantised=rung is Rung.QLORA).model
-    with quiet_libraries():
-        return PeftModel.from_pretrained(model, artifact, is_trainable=False).eval()
-
-
 def adapted_module_names(model: Model) -> tuple[str, ...]:
     """Last parts of the names of the layers that carry an adapter, sorted; empty without one."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     return tuple(
         sorted(
             {
                 name.rpartition(".")[2]
                 for name, module in model.named_modules()
-                if hasattr(module, "lora_A") and hasattr(module, "base_layer")
+                if isinstance(module, BaseTunerLayer) and hasattr(module, "base_layer")
             }
         )
     )
 
 
-def _with_adapter(loaded: LoadedModel, head: Head, settings: PilotSettings) -> Model:
-    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+def _with_base_weights(base: Path, head: Head, rung: FullRung, seed: int) -> Model:
+    method = weights_method(rung.settings.method)
+    _seed(seed)
+    loaded = load_base(base, head)
+    model, promise = loaded.model, Promise()
+    if method.from_pilot:
+        model, promise = _merged_pilot(model, rung)
+    chosen = method.choose(model, rung.settings, promise)
+    if chosen is None:
+        return model
+    fresh = tuple(f"{name}." for name in loaded.new_modules)
+    wanted = set(chosen)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in wanted or name.startswith(fresh or ("\0",)))
+    return model
+
+
+def _merged_pilot(model: Model, rung: FullRung) -> tuple[Model, Promise]:
+    from peft import PeftModel
+
+    if rung.adapter is None:
+        raise InputError.single(
+            "full.method",
+            expected="a pilot's adapter to begin with",
+            found=f"{rung.rung}, and none was trained",
+            remedy="train a pilot first; the pipeline does",
+        )
+    blocks = block_names(model)
+    with quiet_libraries():
+        adapted = PeftModel.from_pretrained(model, rung.adapter, is_trainable=False)
+        promise = promise_of(adapted, blocks)
+        return adapted.merge_and_unload(), promise
+
+
+def _with_adapter(
+    loaded: LoadedModel, head: Head, settings: PilotSettings, method: AdapterMethod, total_steps: int
+) -> Model:
+    from peft import get_peft_model, prepare_model_for_kbit_training
 
     model = loaded.model
     # Layers that the checkpoint does not hold start from random weights; left frozen and unsaved they
     # would be others when the adapter is loaded again. They are trained and saved whole, like the head.
-    fresh = [name for name in loaded.new_modules if head.task is Task.CLASSIFICATION]
-    if settings.method is PilotMethod.QLORA:
+    fresh = loaded.new_modules if head.labels else ()
+    place = Place(task=head.task, new_modules=fresh, total_steps=total_steps)
+    configuration = method.configure(settings, place)
+    if method.quantised:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    targets = settings.target_modules
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=targets if isinstance(targets, str) else list(targets),
-            modules_to_save=fresh or None,
-            exclude_modules=fresh or None,
-            task_type=TaskType.SEQ_CLS if head.task is Task.CLASSIFICATION else TaskType.CAUSAL_LM,
-        ),
-    )
+    of_base = {id(parameter): name for name, parameter in model.named_parameters()}
+    saved_whole = set(getattr(configuration, "modules_to_save", None) or ()) - set(fresh)
+    with quiet_libraries():
+        adapted = get_peft_model(model, configuration)
+    trained = [of_base[id(p)] for p in adapted.parameters() if p.requires_grad and id(p) in of_base]
+    refused = sorted(saved_whole) + [name for name in trained if not name.startswith(tuple(fresh))]
+    if refused:
+        raise PermitRefusedError(
+            f"Training was refused: {settings.method} would update base weights, and has no permit.\n"
+            f"  - {', '.join(refused[:5])}{' and more' if len(refused) > 5 else ''}\n"
+            "  to do: a method of this kind may train what PEFT adds alone; one that updates the base is a "
+            "WeightsMethod."
+        )
+    return adapted
+
+
+def _trained_values(model: Model) -> dict[str, Any]:
+    trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+    return {name: parameter.detach().clone() for name, parameter in trained}
 
 
 def _seed(seed: int) -> None:

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.progress import Progress, silent
-from data_contracts.records.evidence import MetricValue, Rung
+from data_contracts.records.evidence import MetricValue
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.baseline import probe_log_probabilities
 from tasks.training.batching import batches_by_length, pad_batch
 from tasks.training.generation import generate
-from tasks.training.rungs import Head, Model, load_served
+from tasks.training.loading import Head, load_served
+from tasks.training.methods.kinds import Model
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def score(
     """
     if head.task is Task.CLASSIFICATION:
         assert artifact is not None
-        if rung is Rung.BASELINE:
+        if rung == Rung.BASELINE:
             log_probabilities = probe_log_probabilities(
                 base=base, artifact=artifact, rows=rows, labels=len(head.labels), progress=progress
             )
@@ -93,7 +95,7 @@ def _label_log_probabilities(
                 results = np.empty((len(token_ids), values.shape[1]))
             results[batch] = values
             done += len(batch)
-            progress(done, len(token_ids), f"score {rung.value}")
+            progress(done, len(token_ids), f"score {rung}")
     assert results is not None
     return results
 
@@ -124,7 +126,7 @@ def _instruction_table(
     rung: Rung,
     progress: Progress,
 ) -> ScoreTable:
-    losses = completion_losses(model, rows, tokenizer, progress=progress, what=f"loss of {rung.value}")
+    losses = completion_losses(model, rows, tokenizer, progress=progress, what=f"loss of {rung}")
     answers = generate(
         model,
         rows["prompt_ids"],
@@ -132,7 +134,7 @@ def _instruction_table(
         generation,
         end=answer_end(rows),
         progress=progress,
-        what=f"answers of {rung.value}",
+        what=f"answers of {rung}",
     )
     references = tuple(rows["reference"])
     return ScoreTable(

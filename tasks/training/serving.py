@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from data_contracts.progress import Progress, silent
-from data_contracts.records.evidence import Rung, ServingCost
+from data_contracts.records.evidence import ServingCost
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings
 from tasks.training.baseline import apply_probe, load_encoder, mean_states, read_probe
 from tasks.training.batching import pad_batch
 from tasks.training.generation import greedy_configuration, new_tokens
-from tasks.training.rungs import Head, Model, load_served
+from tasks.training.loading import Head, load_served, stands_alone
+from tasks.training.methods.kinds import Model
 from tasks.training.score import answer_end
 
 _MOST_ROWS = 30
@@ -50,9 +52,9 @@ def measure_serving(
         start = perf_counter()
         tokens.append(ask(row))
         seconds.append(perf_counter() - start)
-        progress(index + 1, count, f"time {rung.value}")
+        progress(index + 1, count, f"time {rung}")
     generated = [each for each in tokens if each is not None]
-    on_base = artifact is not None and rung is not Rung.FULL
+    on_base = artifact is not None and not stands_alone(artifact)
     return ServingCost(
         rows=count,
         median_seconds=float(np.median(seconds)),
@@ -80,7 +82,7 @@ def _asked(
     generation: GenerationSettings,
     end: str | None,
 ) -> tuple[Model, Ask]:
-    if head.task is Task.CLASSIFICATION and rung is Rung.BASELINE:
+    if head.task is Task.CLASSIFICATION and rung == Rung.BASELINE:
         assert artifact is not None
         encoder, probe = load_encoder(base), read_probe(artifact)
 

@@ -33,23 +33,28 @@ def make_decision(
 
 
 def make_permit(**changes: object) -> Permit:
-    values = {"run_id": "run-1", "decision": make_decision(), **DIGESTS, **changes}
+    values = {"run_id": "run-1", "rung": "full", "decision": make_decision(), **DIGESTS, **changes}
     return Permit.model_validate(values)
 
 
 def test_it_covers_the_work_it_was_issued_for() -> None:
-    make_permit().require(run_id="run-1", **DIGESTS)
+    make_permit().require(run_id="run-1", rung="full", **DIGESTS)
 
 
 @pytest.mark.parametrize("name", ["snapshot", "base_model", "policy"])
 def test_it_covers_no_other_work(name: str) -> None:
     with pytest.raises(PermitRefusedError, match=name.replace("_", " ")):
-        make_permit().require(run_id="run-1", **{**DIGESTS, name: OTHER})
+        make_permit().require(run_id="run-1", rung="full", **{**DIGESTS, name: OTHER})
 
 
 def test_it_covers_no_other_run() -> None:
     with pytest.raises(PermitRefusedError, match="run run-1, and this is run run-2"):
-        make_permit().require(run_id="run-2", **DIGESTS)
+        make_permit().require(run_id="run-2", rung="full", **DIGESTS)
+
+
+def test_it_covers_no_other_method() -> None:
+    with pytest.raises(PermitRefusedError, match="for method full, and this is method layers"):
+        make_permit().require(run_id="run-1", rung="layers", **DIGESTS)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +70,10 @@ def test_it_covers_no_other_run() -> None:
 )
 def test_its_decision_must_be_a_passed_escalation_of_this_run(decision: Decision, told: str) -> None:
     with pytest.raises(PermitRefusedError, match=told):
-        make_permit(decision=decision).require(run_id="run-1", **DIGESTS)
+        make_permit(decision=decision).require(run_id="run-1", rung="full", **DIGESTS)
 
 
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(PermitRefusedError) as caught:
-        make_permit().require(run_id="run-9", snapshot=OTHER, base_model=OTHER, policy=OTHER)
-    assert str(caught.value).count("\n  - ") == 6
+        make_permit().require(run_id="run-9", snapshot=OTHER, base_model=OTHER, policy=OTHER, rung="layers")
+    assert str(caught.value).count("\n  - ") == 7

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings, SplitSettings
+from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings, PilotSettings, SplitSettings
 
 
 @pytest.mark.parametrize("name", sorted(OWN_COLUMNS))
@@ -32,3 +32,27 @@ def test_shares_that_leave_no_gate_are_told_with_the_way_out() -> None:
         ValidationError, match=r"train 0\.8, tune 0\.05 and reserve 0\.15 .* to gate \(reserve: 0"
     ):
         SplitSettings(train=0.8, tune=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "rank", "alpha"),
+    [
+        ({}, 16, 32),
+        ({"preset": "light"}, 8, 32),
+        ({"preset": "heavy"}, 64, 128),
+        ({"preset": "heavy", "rank": 32}, 32, 32),
+        ({"rank": 128}, 128, 256),
+        ({"method": "rslora"}, 16, 8),
+        ({"method": "rslora", "preset": "heavy"}, 64, 8),
+        ({"method": "rslora", "alpha": 16}, 16, 16),
+    ],
+)
+def test_presets_fill_in_what_is_not_set(given: dict[str, object], rank: int, alpha: int) -> None:
+    settings = PilotSettings.model_validate(given)
+    assert (settings.rank, settings.alpha) == (rank, alpha)
+
+
+@pytest.mark.parametrize("name", ["LoRA", "lo-ra", "../lora", "", "a" * 41, "lora\n"])
+def test_a_rung_has_a_name_that_can_become_a_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a rung"):
+        PilotSettings.model_validate({"method": name})

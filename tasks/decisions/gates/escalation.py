@@ -9,6 +9,7 @@ from data_contracts.records.evidence import DomainDistance
 from data_contracts.records.permit import Permit
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
+from data_contracts.records.rungs import Rung
 from tasks.decisions.gates.fairness import made_fair, passed_by_clearing
 from tasks.decisions.gates.need import distance_rules
 from tasks.decisions.gates.rules import LEVEL, all_of, plain_rule
@@ -96,8 +97,8 @@ def subject_of(quality: Decision) -> str:
     )
 
 
-def issue_permit(escalation: Decision, *, snapshot: str, base_model: str) -> Permit:
-    """The permit that a passed escalation gate gives, bound to its run and policy.
+def issue_permit(escalation: Decision, *, snapshot: str, base_model: str, rung: Rung) -> Permit:
+    """The permit that a passed escalation gate gives, bound to its run, its policy and the method ``rung``.
 
     Raises:
         PermitRefusedError: the decision is of another gate, or did not pass.
@@ -112,6 +113,7 @@ def issue_permit(escalation: Decision, *, snapshot: str, base_model: str) -> Per
         snapshot=snapshot,
         base_model=base_model,
         policy=escalation.policy,
+        rung=rung,
         decision=escalation,
     )
 

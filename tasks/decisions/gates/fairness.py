@@ -12,10 +12,11 @@ from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.metrics import METRICS
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import OnBreach, Policy, Remedy
-from data_contracts.records.settings import PilotMethod
+from data_contracts.records.rungs import Rung
 from tasks.decisions.gates.rules import all_of, plain_rule
 from tasks.decisions.remedies import (
     ALL_LINEAR,
+    adapts_all_layers,
     best_point,
     best_rate_is_bracketed,
     best_trial,
@@ -140,10 +141,10 @@ def _rules(
     yield _Tested(
         plain_rule(
             "all linear layers are adapted",
-            passed=layers == ALL_LINEAR,
-            observed=layers if isinstance(layers, str) else ", ".join(layers),
-            threshold=ALL_LINEAR,
-            sentence="Adapting some layers only loses to adapting all, whatever the rank.",
+            passed=adapts_all_layers(best.settings),
+            observed=f"{best.settings.method}, {layers if isinstance(layers, str) else ', '.join(layers)}",
+            threshold=f"a method of the LoRA family, {ALL_LINEAR}",
+            sentence="Adapting some places only loses to adapting all linear layers, whatever the rank.",
             on_breach=rails,
         ),
         Remedy.ALL_LAYERS,
@@ -152,8 +153,8 @@ def _rules(
     yield _Tested(
         plain_rule(
             "the base is not quantised where it need not be",
-            passed=best.settings.method is not PilotMethod.QLORA or not unquantised_fits,
-            observed=best.settings.method.value,
+            passed=best.settings.method != Rung.QLORA or not unquantised_fits,
+            observed=best.settings.method,
             threshold="lora, where the machine has the memory",
             sentence="A quantised pilot that is short says little where an unquantised one fits.",
             on_breach=rails,

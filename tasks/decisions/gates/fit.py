@@ -35,7 +35,7 @@ def decide_fit(
 
 
 def _memory_rule(forecasts: Sequence[Forecast], chosen: Forecast | None, available: int) -> RuleResult:
-    each = ", ".join(f"{forecast.rung.value} {_gib(forecast.peak_memory_bytes)}" for forecast in forecasts)
+    each = ", ".join(f"{forecast.rung} {_gib(forecast.peak_memory_bytes)}" for forecast in forecasts)
     if chosen is None:
         sentence = (
             "No pilot fits: a smaller training.micro_batch_size or model.max_tokens, a smaller base model, "
@@ -43,9 +43,9 @@ def _memory_rule(forecasts: Sequence[Forecast], chosen: Forecast | None, availab
         )
     elif chosen is forecasts[0]:
         needed = _gib(chosen.peak_memory_bytes)
-        sentence = f"{chosen.rung.value} needs about {needed}, which this machine has."
+        sentence = f"{chosen.rung} needs about {needed}, which this machine has."
     else:
-        sentence = f"{forecasts[0].rung.value} does not fit this machine's memory; {chosen.rung.value} does."
+        sentence = f"{forecasts[0].rung} does not fit this machine's memory; {chosen.rung} does."
     return plain_rule(
         "memory",
         passed=chosen is not None,

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from data_contracts.records.decision import Decision, Verdict
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
+from data_contracts.records.settings import PilotSettings
 from tasks.decisions.gates import decide_fairness
 from tasks.decisions.gates.fairness import passed_by_clearing
 from tasks.decisions.remedies import (
     best_rate_is_bracketed,
     best_trial,
+    doubled,
     fairest_trial,
     next_sweep_runs,
     rank_helped,
@@ -65,6 +67,31 @@ def test_remedies_come_in_their_order() -> None:
     assert judge([attention_only, quantised], SWEPT, unquantised_fits=False).remedy is Remedy.DOUBLE_RANK
     unquantised = trial(3, remedy="unquantise", tune_score=0.82)
     assert judge([attention_only, quantised, unquantised], SWEPT).remedy is Remedy.DOUBLE_RANK
+
+
+@pytest.mark.parametrize("method", ["rslora", "dora", "pissa", "adalora"])
+def test_a_relative_of_lora_is_judged_like_lora(method: str) -> None:
+    pilots = [trial(settings={"method": method})]
+    assert judge(pilots, []).remedy is Remedy.SWEEP
+    pilots.append(trial(2, remedy="double_rank", settings={"method": method, "rank": 32}))
+    assert judge(pilots, SWEPT).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("method", ["adapter", "somebodys"])
+def test_any_other_method_that_is_short_gives_lora_its_turn(method: str) -> None:
+    """A shortfall of bottlenecks, or of a method that nobody here knows, says nothing of LoRA."""
+    other = trial(settings={"method": method}, tune_score=0.85)
+    decision = judge([other], [])
+    assert decision.remedy is Remedy.ALL_LAYERS
+    after = remedied(other.settings, Remedy.ALL_LAYERS)
+    assert (after.method, after.target_modules, after.rank) == ("lora", "all-linear", 16)
+    assert judge([other, trial(2, remedy="all_layers")], []).remedy is Remedy.SWEEP
+    assert judge([other], [], limited(allowed=["sweep", "double_rank"])).verdict is Verdict.FAIL
+
+
+def test_rank_stabilised_scales_need_no_other_alpha_at_higher_ranks() -> None:
+    assert doubled(PilotSettings(method="rslora", rank=32)).alpha == 8
+    assert doubled(PilotSettings(rank=32)).alpha == 128
 
 
 def test_remedies_go_on_from_the_mended_pilot_even_where_the_faulty_one_is_ahead() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from data_contracts.errors import PairingError, PermitRefusedError
 from data_contracts.records.decision import Decision, Gate, Verdict
-from data_contracts.records.evidence import Rung
 from data_contracts.records.metrics import Task
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
+from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
 from tasks.decisions.forecast import Forecast
 from tasks.decisions.gates import (
@@ -162,7 +162,7 @@ def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.FAIL
     with pytest.raises(PermitRefusedError, match="escalation gate says fail"):
-        issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST)
+        issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
 
 
 def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
@@ -170,8 +170,8 @@ def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.PASS, escalation
     assert escalation.evidence[0] == quality.digest()
-    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST)
-    permit.require(run_id=RUN, snapshot=DIGEST, base_model=DIGEST, policy=ACCURACY.digest())
+    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+    permit.require(run_id=RUN, snapshot=DIGEST, base_model=DIGEST, policy=ACCURACY.digest(), rung=Rung.FULL)
 
 
 def test_two_seeds_do_not_escalate() -> None:
@@ -243,7 +243,7 @@ def test_no_other_gate_issues_permits() -> None:
     quality = quality_of(right(0.95), right(0.5))
     assert quality.verdict is Verdict.PASS
     with pytest.raises(PermitRefusedError):
-        issue_permit(quality, snapshot=DIGEST, base_model=DIGEST)
+        issue_permit(quality, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
 
 
 @pytest.mark.parametrize(

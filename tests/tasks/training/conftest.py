@@ -9,7 +9,7 @@ import pytest
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 from tasks.data.tokens.tokenization import load_tokenizer
-from tasks.training.rungs import Head
+from tasks.training.loading import Head
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.records.evidence import BaseModelRecord
-from data_contracts.records.metrics import Task
-from tasks.training.base_model import linear_layer_names, require_adaptable, resolve_base_model
+from tasks.training.base_model import resolve_base_model
 
 
 def test_a_model_inside_a_package_is_used_where_it_lies(minilm: BaseModelRecord) -> None:
@@ -51,45 +50,6 @@ def test_pickled_weights_are_never_loaded(minilm: BaseModelRecord, tmp_path: Pat
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(InputError, match="pickled weights are never loaded"):
         resolve_base_model(str(tmp_path), tmp_path)
-
-
-def test_lora_finds_the_linear_layers_and_not_the_head(minilm: BaseModelRecord) -> None:
-    names = linear_layer_names(Path(minilm.folder), Task.CLASSIFICATION)
-    assert {"query", "key", "value"} <= set(names)
-    with pytest.raises(InputError, match="q_proj"):
-        require_adaptable(minilm, Task.CLASSIFICATION, ("query", "q_proj"))
-
-
-def test_a_model_without_linear_layers_is_refused(
-    minilm: BaseModelRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Every text model in reach has linear layers, so the finding itself is replaced here.
-    monkeypatch.setattr("tasks.training.base_model.linear_layer_names", lambda *_: ())
-    with pytest.raises(InputError, match="linear layers that LoRA can adapt"):
-        require_adaptable(minilm, Task.CLASSIFICATION, "all-linear")
-
-
-def test_an_encoder_is_refused_for_an_instruction_task(minilm: BaseModelRecord) -> None:
-    with pytest.raises(InputError, match="a model that generates text"):
-        require_adaptable(minilm, Task.INSTRUCTION, "all-linear")
-
-
-def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    config = {
-        "architectures": ["ResNetForImageClassification"],
-        "model_type": "resnet",
-        "hidden_sizes": [8],
-        "depths": [1],
-        "embedding_size": 4,
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file({"w": np.zeros(1, dtype=np.float32)}, tmp_path / "model.safetensors")
-    base = resolve_base_model(str(tmp_path), tmp_path)
-    with pytest.raises(InputError, match="can carry a classification head"):
-        require_adaptable(base, Task.CLASSIFICATION, "all-linear")
 
 
 @pytest.mark.slow

@@ -11,17 +11,13 @@ import pytest
 
 from data_contracts.errors import PermitRefusedError, TrainingDivergedError
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
-from data_contracts.records.evidence import Rung
 from data_contracts.records.permit import Permit
-from data_contracts.records.settings import (
-    GenerationSettings,
-    PilotMethod,
-    PilotSettings,
-    TrainingSettings,
-)
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.training.baseline import fit_probe
 from tasks.training.fit import Fitted, fit, planned_steps
-from tasks.training.rungs import FullRung, PilotRung, load_base, prepare
+from tasks.training.loading import load_base
+from tasks.training.rungs import FullRung, PilotRung, prepare
 from tasks.training.score import score, text_scores
 from tests.tasks.training.conftest import Encoded
 
@@ -30,7 +26,7 @@ LORA = PilotRung(PilotSettings(rank=4, alpha=8))
 TRAINING = TrainingSettings(epochs=2, effective_batch_size=32, micro_batch_size=16, curve_points=2)
 
 
-def permitted(verdict: Verdict = Verdict.PASS) -> Permit:
+def permitted(verdict: Verdict = Verdict.PASS, rung: Rung = Rung.FULL) -> Permit:
     rule = RuleResult(
         name="demonstrated shortfall",
         observed="",
@@ -48,7 +44,8 @@ def permitted(verdict: Verdict = Verdict.PASS) -> Permit:
         policy=DIGEST,
         evidence=(),
     )
-    return Permit(run_id="run", snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, decision=decision)
+    work = {"run_id": "run", "snapshot": DIGEST, "base_model": DIGEST, "policy": DIGEST}
+    return Permit(**work, rung=rung, decision=decision)
 
 
 def full_rung(permit: Any = None) -> FullRung:
@@ -92,7 +89,7 @@ def test_lora_trains_adapters_and_head_and_leaves_the_base_as_it_was(
     import torch
 
     before = load_base(encoded.base, encoded.head).model.state_dict()
-    model = prepare(encoded.base, encoded.head, LORA, seed=5)
+    model = prepare(encoded.base, encoded.head, LORA, seed=5).model
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trainable and all("lora_" in name or "classifier" in name for name in trainable)
     fitted = train(encoded, LORA, tmp_path / "adapter")
@@ -237,8 +234,8 @@ def test_full_changes_the_base_weights_and_loads_with_plain_transformers(
 def test_qlora_keeps_a_4_bit_base_and_scores_on_it(encoded: Encoded, tmp_path: Path) -> None:
     import bitsandbytes as bnb
 
-    rung = PilotRung(PilotSettings(method=PilotMethod.QLORA, rank=4, alpha=8))
-    model = prepare(encoded.base, encoded.head, rung, seed=5)
+    rung = PilotRung(PilotSettings(method=Rung.QLORA, rank=4, alpha=8))
+    model = prepare(encoded.base, encoded.head, rung, seed=5).model
     assert any(isinstance(module, bnb.nn.Linear4bit) for module in model.modules())
     fitted = train(encoded, rung, tmp_path / "adapter")
     assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss

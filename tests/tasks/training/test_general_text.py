@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from data_contracts.errors import InputError
-from data_contracts.records.evidence import BaseModelRecord, Rung
+from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings, TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.tokens.tokenization import load_tokenizer
@@ -21,7 +22,8 @@ from tasks.training.general_text import (
     plain_text,
     predicted_text,
 )
-from tasks.training.rungs import Head, PilotRung, load_base
+from tasks.training.loading import Head, load_base
+from tasks.training.rungs import PilotRung
 from tests.tasks.training.conftest import Encoded
 
 INSTRUCTION = Head(Task.INSTRUCTION, ())

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from data_contracts.records.evidence import BaseModelRecord, Rung
+from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings
 from tasks.data.tokens.tokenization import encode_split, load_tokenizer
-from tasks.training.rungs import Head, load_base
+from tasks.training.loading import Head, load_base
 from tasks.training.score import ScoreTable, score
 
 pytestmark = pytest.mark.slow

@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
-from data_contracts.records.settings import PilotMethod, PilotSettings
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import PilotSettings
 from tasks.training.rungs import FullRung, PilotRung, prepare
 from tests.tasks.training.conftest import Encoded
 from tests.tasks.training.test_fit import TRAINING, full_rung, train
 
 LORA = PilotRung(PilotSettings(rank=4, alpha=8))
-QLORA = PilotRung(PilotSettings(method=PilotMethod.QLORA, rank=4, alpha=8))
+QLORA = PilotRung(PilotSettings(method=Rung.QLORA, rank=4, alpha=8))
 
 
 def weights(encoded: Encoded, rung: PilotRung | FullRung, seed: int) -> dict[str, Any]:
-    return dict(prepare(encoded.base, encoded.head, rung, seed=seed).state_dict())
+    return dict(prepare(encoded.base, encoded.head, rung, seed=seed).model.state_dict())
 
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:

@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from data_contracts.records.evidence import BaseModelRecord, Rung, ServingCost
+from data_contracts.records.evidence import BaseModelRecord, ServingCost
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings
 from tasks.data.tokens.examples import encode_with_examples
 from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.baseline import fit_probe
-from tasks.training.rungs import Head, PilotRung, prepare
+from tasks.training.loading import Head
+from tasks.training.rungs import PilotRung, prepare
 from tasks.training.score import score
 from tasks.training.serving import folder_bytes, measure_serving
 from tests.tasks.training.conftest import Encoded
@@ -42,7 +44,7 @@ def test_a_probe_is_served_with_its_base(encoded: Encoded, tmp_path: Path) -> No
 
 
 def test_an_adapter_needs_its_base_and_a_whole_model_does_not(encoded: Encoded, tmp_path: Path) -> None:
-    model = prepare(encoded.base, encoded.head, PilotRung(PilotSettings(rank=2, alpha=4)), seed=1)
+    model = prepare(encoded.base, encoded.head, PilotRung(PilotSettings(rank=2, alpha=4)), seed=1).model
     model.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
     adapter = served(encoded, Rung.LORA, tmp_path / "adapter", rows=encoded.tune.select(range(3)))
     assert adapter.rows == 3 and adapter.on_base

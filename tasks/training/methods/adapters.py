@@ -1,0 +1,114 @@
+"""The methods that leave the base frozen, as PEFT configurations."""
+
+import math
+from typing import Any
+
+from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import PilotSettings
+from tasks.training.methods.kinds import AdapterMethod, Model, PeftConfig, Place
+
+_ADALORA_START = 1.5
+"""AdaLoRA begins with this many times its final mean rank (Zhang et al., 2023, appendix: 12 to 8)."""
+_PISSA_ITERATIONS = 16
+"""Of the fast singular value decomposition; with 16 its error is that of the exact one to three digits
+(Meng et al., 2024, appendix)."""
+
+
+def _common(settings: PilotSettings, place: Place) -> dict[str, Any]:
+    from peft import TaskType
+
+    targets = settings.target_modules
+    fresh = list(place.new_modules)
+    return {
+        "target_modules": targets if isinstance(targets, str) else list(targets),
+        "modules_to_save": fresh or None,
+        "exclude_modules": fresh or None,
+        "task_type": TaskType.SEQ_CLS if place.task is Task.CLASSIFICATION else TaskType.CAUSAL_LM,
+    }
+
+
+def _lora(settings: PilotSettings, place: Place, **variation: Any) -> PeftConfig:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        **_common(settings, place),
+        **variation,
+    )
+
+
+def _rank_stabilised(settings: PilotSettings, place: Place) -> PeftConfig:
+    return _lora(settings, place, use_rslora=True)
+
+
+def _dora(settings: PilotSettings, place: Place) -> PeftConfig:
+    return _lora(settings, place, use_dora=True)
+
+
+def _pissa(settings: PilotSettings, place: Place) -> PeftConfig:
+    return _lora(settings, place, init_lora_weights=f"pissa_niter_{_PISSA_ITERATIONS}")
+
+
+def _adalora(settings: PilotSettings, place: Place) -> PeftConfig:
+    """A tenth of the steps at the starting rank, half of them dealing ranks out, the rest at the end's."""
+    from peft import AdaLoraConfig
+
+    steps = max(1, place.total_steps)
+    start = steps // 10
+    final = min(steps - start - 1, math.ceil(0.4 * steps))
+    return AdaLoraConfig(
+        init_r=math.ceil(_ADALORA_START * settings.rank),
+        target_r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        total_step=steps,
+        tinit=start,
+        tfinal=max(0, final),
+        deltaT=max(1, (steps - start - max(0, final)) // 20),
+        **_common(settings, place),
+    )
+
+
+def _deal_out_ranks(model: Model, step: int) -> None:
+    model.base_model.update_and_allocate(step)
+
+
+def _bottleneck(settings: PilotSettings, place: Place) -> PeftConfig:
+    from tasks.training.methods.bottleneck import BottleneckConfig
+
+    common = _common(settings, place)
+    common.pop("exclude_modules")
+    if settings.all_linear:
+        common["target_modules"] = None
+    return BottleneckConfig(bottleneck_size=settings.rank, **common)
+
+
+def _make_bottleneck_known() -> None:
+    import tasks.training.methods.bottleneck  # noqa: F401 - registers itself with PEFT
+
+
+ADAPTER_METHODS = (
+    AdapterMethod(Rung.LORA, "low-rank updates of linear layers", _lora),
+    AdapterMethod(Rung.RSLORA, "LoRA with the scale alpha / sqrt(rank)", _rank_stabilised),
+    AdapterMethod(Rung.DORA, "LoRA on the direction of the weights, their magnitude apart", _dora),
+    AdapterMethod(
+        Rung.PISSA,
+        "LoRA that begins with the weights' principal singular vectors",
+        _pissa,
+        changes_base_at_start=True,
+    ),
+    AdapterMethod(
+        Rung.ADALORA, "LoRA that deals its rank out over the layers", _adalora, after_step=_deal_out_ranks
+    ),
+    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True),
+    AdapterMethod(
+        Rung.ADAPTER,
+        "bottleneck layers after attention and feed-forward",
+        _bottleneck,
+        mergeable=False,
+        before_loading=_make_bottleneck_known,
+    ),
+)

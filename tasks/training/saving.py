@@ -1,0 +1,67 @@
+"""Writing what was trained: adapters and models as safetensors that plain transformers and peft load."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from data_contracts.records.rungs import Rung
+from tasks.training.loading import Head, with_adapter
+from tasks.training.quiet import quiet_libraries
+from tasks.training.rungs import Prepared
+
+
+def save_trained(prepared: Prepared, tokenizer: Any, base_name: str, artifact: Path) -> None:
+    """Into the folder ``artifact``; an adapter names ``base_name`` as the model it belongs to."""
+    artifact.mkdir(parents=True, exist_ok=True)
+    if prepared.method is None:
+        _save_model(prepared.model, tokenizer, artifact)
+        return
+    for settings in prepared.model.peft_config.values():
+        settings.base_model_name_or_path = base_name
+    with quiet_libraries(), tempfile.TemporaryDirectory(prefix="lorafirst-start-") as scratch:
+        # Embeddings are never adapted here; asking peft to find out would make it look on the hub.
+        options: dict[str, Any] = {"safe_serialization": True, "save_embedding_layers": False}
+        if prepared.start is not None:
+            options["path_initial_model_for_weight_conversion"] = _save_start(prepared, Path(scratch))
+        prepared.model.save_pretrained(artifact, **options)
+        if prepared.start is not None:
+            _add_whole_modules(prepared, artifact / "adapter_model.safetensors")
+    # peft writes a card of its own that names the machine's folders.
+    (artifact / "README.md").unlink(missing_ok=True)
+
+
+def _add_whole_modules(prepared: Prepared, file: Path) -> None:
+    """A new head beside the matrices: peft 0.21 leaves it out where it converts an adapter."""
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(file)
+    whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
+    tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def merge(base: Path, adapter: Path, head: Head, rung: Rung, tokenizer: Any, artifact: Path) -> None:
+    """The adapter merged into the float32 base, as a whole model in the folder ``artifact``."""
+    merged = with_adapter(base, adapter, head, quantised=False, rung=rung).merge_and_unload()
+    artifact.mkdir(parents=True, exist_ok=True)
+    _save_model(merged, tokenizer, artifact)
+
+
+def _save_model(model: Any, tokenizer: Any, artifact: Path) -> None:
+    with quiet_libraries():
+        model.save_pretrained(artifact)
+        tokenizer.save_pretrained(artifact)
+    (artifact / "tokenizer.model").unlink(missing_ok=True)
+
+
+def _save_start(prepared: Prepared, scratch: Path) -> str:
+    """The adapter as it began, which peft subtracts so that what is saved fits the base as it was."""
+    folder = scratch / "start"
+    (configuration,) = prepared.model.peft_config.values()
+    beginning = configuration.init_lora_weights
+    # Loaded as plain low-rank matrices; under the method's own name they would be computed anew.
+    configuration.init_lora_weights = True
+    prepared.model.save_pretrained(folder, state_dict=prepared.start, save_embedding_layers=False)
+    configuration.init_lora_weights = beginning
+    return str(folder)

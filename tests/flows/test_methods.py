@@ -1,0 +1,71 @@
+"""Other rungs through a whole run: what was asked for is what is trained, permitted, served and scored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.command_line import app
+from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
+
+
+def run(config: Path) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["run", str(config), "--json"])
+    assert result.exit_code == 0, result.output
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_bytes())
+
+
+def test_hybrid_goes_on_from_a_merged_pilot_under_a_permit_of_its_own(
+    write_run: WriteRun, rows: list[dict[str, str]]
+) -> None:
+    report = run(
+        write_run(
+            rows,
+            policy={**ESCALATES, "margin": 0.0},
+            pilot={"method": "dora", "merge": True},
+            full={**REFERENCE, "method": "hybrid", "layers": 2},
+        )
+    )
+    assert report["outcome"] == "full_unjustified"
+    dossier = Path(report["dossier"])
+    (pilot,) = [folder for folder in dossier.glob("pilot-1-dora-r8*") if folder.is_dir()][:1]
+    trained = read(pilot / "evidence.json")
+    assert trained["served"] == "model" and trained["permit"] is None
+    assert (pilot / "adapter" / "adapter_config.json").exists() and (pilot / "model" / "config.json").exists()
+    assert read(pilot / "gate" / "evidence.json")["artifact"] != trained["base_model"]
+    assert "whole model in float32, trained by dora" in read(pilot / "gate" / "evidence.json")["method"]
+    updated = read(dossier / "hybrid" / "evidence.json")
+    assert read(dossier / "permit.json")["rung"] == updated["rung"] == "hybrid"
+    assert updated["permit"] is not None and updated["full"]["layers"] == 2
+    assert 0.1 < updated["trainable_parameters"] / updated["total_parameters"] < 0.3
+    assert not (dossier / "full").exists()
+
+
+def test_a_bottleneck_that_is_short_gives_lora_its_turn(
+    write_run: WriteRun, rows: list[dict[str, str]]
+) -> None:
+    """Bottlenecks sit at two places of a block: what they cannot do says little of LoRA."""
+    report = run(
+        write_run(
+            rows,
+            policy={
+                "target": 0.99,
+                "fairness": {"on_breach": "block"},
+                "remedies": {"allowed": ["all_layers"], "maximum_pilots": 2},
+            },
+            pilot={"method": "adapter"},
+        )
+    )
+    dossier = Path(report["dossier"])
+    assert report["outcome"] == "pilot_invalid"
+    assert (dossier / "pilot-1-adapter-r8").exists() and (dossier / "pilot-2-lora-r8").exists()
+    assert not (dossier / "permit.json").exists()

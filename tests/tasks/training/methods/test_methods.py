@@ -1,0 +1,219 @@
+"""Each method changes exactly what it may, learns, and leaves an artifact that others load alike."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data_contracts.errors import InputError, PermitRefusedError
+from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
+from tasks.training.loading import load_base, load_served, with_adapter
+from tasks.training.methods.blocks import block_names, promise_of
+from tasks.training.rungs import prepare
+from tasks.training.saving import merge
+from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.methods.conftest import ADAPTERS, pilot_rung, train, weights_rung
+
+pytestmark = pytest.mark.slow
+
+TRAINED = {"adapter": "bottleneck_", "dora": "lora_"}
+"""What the names of a method's own parameters hold."""
+
+
+def logits(model: Any, rows: Encoded) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        return np.stack(
+            [
+                model(input_ids=torch.tensor(ids)[None])
+                .logits[0, -1 if rows.head.labels == () else slice(None)]
+                .double()
+                .numpy()
+                for ids in rows.tune["input_ids"][:16]
+            ]
+        )
+
+
+def values(model: Any) -> dict[str, Any]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    import torch
+
+    assert before.keys() == after.keys()
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_an_adapter_trains_what_it_adds_and_the_new_head_alone(rows: Encoded, method: str) -> None:
+    prepared = prepare(rows.base, rows.head, pilot_rung(method), seed=5, total_steps=20)
+    own = TRAINED.get(method, "lora_")
+    trainable = {name for name, p in prepared.model.named_parameters() if p.requires_grad}
+    head = {name for name in trainable if "modules_to_save" in name}
+    assert trainable - head and all(own in name for name in trainable - head)
+    assert bool(head) == (rows.head.task is Task.CLASSIFICATION)
+    assert all("classifier" in name for name in head)
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_its_steps_change_what_is_trainable_and_nothing_else(
+    rows: Encoded, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def keep(*arguments: Any, **options: Any) -> Any:
+        prepared = prepare(*arguments, **options)
+        seen.update(model=prepared.model, before=values(prepared.model))
+        return prepared
+
+    monkeypatch.setattr("tasks.training.fit.prepare", keep)
+    fitted = train(rows, pilot_rung(method), tmp_path / "adapter")
+    trainable = {name for name, p in seen["model"].named_parameters() if p.requires_grad}
+    assert changed(seen["before"], values(seen["model"])) <= trainable
+    assert len(changed(seen["before"], values(seen["model"]))) > 0.8 * len(trainable)
+    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss - 0.02
+    assert fitted.adapted_modules
+    files = {path.name for path in (tmp_path / "adapter").iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_every_adapter_scores_alike_in_plain_peft(rows: Encoded, tmp_path: Path) -> None:
+    """In one process that has never imported lorafirst; the bottlenecks need the module that defines them."""
+    expected = {}
+    for method in ADAPTERS:
+        train(rows, pilot_rung(method), tmp_path / method)
+        expected[method] = logits(load_served(rows.base, tmp_path / method, rows.head, Rung(method)), rows)
+    ids = {str(index): ids for index, ids in enumerate(rows.tune["input_ids"][:16])}
+    np.savez(tmp_path / "rows.npz", **ids)
+    script = """
+import sys, numpy as np, torch, transformers
+from peft import PeftModel
+base, folder, kind, labels, *methods = sys.argv[1:]
+rows = np.load(folder + "/rows.npz")
+found = {}
+for method in methods:
+    options = {"dtype": torch.float32}
+    if int(labels):
+        options["num_labels"] = int(labels)
+    if method == "qlora":
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+            llm_int8_skip_modules=["classifier", "score"] if int(labels) else None)
+    torch.manual_seed(99)
+    model = getattr(transformers, kind).from_pretrained(base, **options)
+    model = PeftModel.from_pretrained(model, folder + "/" + method).eval()
+    place = slice(None) if int(labels) else -1
+    with torch.inference_mode():
+        answered = [model(input_ids=torch.tensor(rows[str(i)])[None]) for i in range(len(rows.files))]
+    found[method] = np.stack([each.logits[0, place].double().numpy() for each in answered])
+assert not {"tasks", "flows", "data_contracts"} & set(sys.modules)
+np.savez(folder + "/found.npz", **found)
+"""
+    kind = "AutoModelForSequenceClassification" if rows.head.labels else "AutoModelForCausalLM"
+    methods = [name for name in ADAPTERS if name != "adapter"]
+    arguments = [str(rows.base), str(tmp_path), kind, str(len(rows.head.labels)), *methods]
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    for method in methods:
+        assert np.abs(found[method] - expected[method]).max() < 1e-4, method
+        # A check that cannot fail would not tell: the bare base scores otherwise.
+        if not rows.head.labels:
+            bare = logits(load_base(rows.base, rows.head).model.eval(), rows)
+            assert np.abs(bare - expected[method]).max() > 1e-2, method
+
+
+@pytest.mark.parametrize("method", [name for name in ADAPTERS if name != "adapter"])
+def test_merged_and_unmerged_agree(rows: Encoded, method: str, tmp_path: Path) -> None:
+    train(rows, pilot_rung(method), tmp_path / "adapter")
+    merge(rows.base, tmp_path / "adapter", rows.head, Rung(method), rows.tokenizer, tmp_path / "model")
+    merged = logits(load_served(rows.base, tmp_path / "model", rows.head, Rung(method)), rows)
+    unmerged = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False, rung=Rung(method))
+    assert np.abs(merged - logits(unmerged.eval(), rows)).max() < 2e-4
+    assert not (tmp_path / "model" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({"layers": 2}, {1, 2}), ({"layers": (0, 2)}, {0, 2})])
+def test_layers_updates_the_chosen_blocks_alone(
+    decoder: Encoded, settings: dict[str, Any], expected: set[int], tmp_path: Path
+) -> None:
+    before = values(load_base(decoder.base, decoder.head).model)
+    fitted = train(decoder, weights_rung("layers", **settings), tmp_path / "model")
+    model = load_served(decoder.base, tmp_path / "model", decoder.head, Rung.LAYERS)
+    prefixes = tuple(f"model.layers.{index}." for index in sorted(expected))
+    wanted = {name for name in before if name.startswith(prefixes)}
+    assert changed(before, values(model)) == wanted
+    assert fitted.trainable_parameters == sum(before[name].numel() for name in wanted)
+    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss - 0.02
+
+
+def test_layers_of_an_encoder_come_with_its_new_head(encoder: Encoded, tmp_path: Path) -> None:
+    model = prepare(encoder.base, encoder.head, weights_rung("layers", layers=1), seed=5).model
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    head = {name for name in trainable if not name.startswith("bert.encoder.layer.5.")}
+    assert head == {"classifier.weight", "classifier.bias"} and len(trainable) > len(head)
+
+
+def test_hybrid_begins_with_the_pilot_and_updates_the_blocks_it_changed_most(
+    rows: Encoded, tmp_path: Path
+) -> None:
+    train(rows, pilot_rung("lora"), tmp_path / "adapter")
+    merge(rows.base, tmp_path / "adapter", rows.head, Rung.LORA, rows.tokenizer, tmp_path / "merged")
+    start = load_served(rows.base, tmp_path / "merged", rows.head, Rung.LORA)
+    adapted = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False, rung=Rung.LORA)
+    blocks = block_names(start)
+    promise = promise_of(adapted, blocks).of_blocks
+    assert len(promise) == len(blocks) and min(promise) > 0
+    best = blocks[int(np.argmax(promise))]
+    fitted = train(rows, weights_rung("hybrid", tmp_path / "adapter", layers=1), tmp_path / "model")
+    model = load_served(rows.base, tmp_path / "model", rows.head, Rung.HYBRID)
+    updated = changed(values(start), values(model))
+    head = {name for name in updated if name.startswith("classifier.")}
+    assert updated - head == {name for name, _ in start.named_parameters() if name.startswith(f"{best}.")}
+    assert bool(head) == bool(rows.head.labels)
+    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss
+
+
+def test_the_promise_of_a_block_is_the_norm_of_its_update(decoder: Encoded, tmp_path: Path) -> None:
+    """By hand: scale B A against W, over the seven matrices of each block."""
+    from safetensors.numpy import load_file
+
+    train(decoder, pilot_rung("lora"), tmp_path / "adapter")
+    tensors = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    base = load_file(decoder.base / "model.safetensors")
+    expected = []
+    for block in range(3):
+        update = whole = 0.0
+        for name, a in tensors.items():
+            if f"layers.{block}." in name and name.endswith("lora_A.weight"):
+                b = tensors[name.replace("lora_A", "lora_B")]
+                update += float(((8 / 4 * b @ a) ** 2).sum())
+                weight = name.removeprefix("base_model.model.").replace(".lora_A", "")
+                whole += float((base[weight] ** 2).sum())
+        expected.append((update / whole) ** 0.5)
+    model = with_adapter(decoder.base, tmp_path / "adapter", decoder.head, quantised=False, rung=Rung.LORA)
+    found = promise_of(model, tuple(f"model.layers.{index}" for index in range(3))).of_blocks
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["layers", "hybrid"])
+def test_what_updates_base_weights_is_refused_on_a_permit_for_another_method(
+    decoder: Encoded, method: str
+) -> None:
+    rung = weights_rung(method)
+    object.__setattr__(rung, "settings", rung.settings.model_copy(update={"method": Rung.FULL}))
+    with pytest.raises(PermitRefusedError, match=f"for method {method}, and this is method full"):
+        prepare(decoder.base, decoder.head, rung, seed=5)
+
+
+def test_hybrid_without_a_pilot_is_refused(decoder: Encoded) -> None:
+    with pytest.raises(InputError, match="a pilot's adapter to begin with"):
+        prepare(decoder.base, decoder.head, weights_rung("hybrid"), seed=5)
