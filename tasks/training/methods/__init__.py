@@ -1,0 +1,1 @@
+"""Methods that PEFT does not have, registered through its own extension point."""
