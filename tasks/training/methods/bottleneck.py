@@ -30,7 +30,7 @@ from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 PEFT_TYPE = "LORAFIRST_BOTTLENECK"
-"""What ``adapter_config.json`` calls the method. Named after us: no later method of PEFT's is taken for it."""
+"""What ``adapter_config.json`` calls the method; after us, so that PEFT never has another of this name."""
 
 _STANDARD_DEVIATION = 1e-2
 """Of the weights at the start, drawn from a normal distribution cut at two of these."""
@@ -116,7 +116,6 @@ class BottleneckLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]
         self.bottleneck_down[adapter_name] = _projection(width, size)
         self.bottleneck_up[adapter_name] = _projection(size, width)
         self._move_adapter_to_device_of_base_layer(adapter_name)
-        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, x: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
         hidden: torch.Tensor = self.base_layer(x, *arguments, **options)  # (..., width)
