@@ -158,9 +158,9 @@ class PilotSettings(Record):
     rank: int = Field(default=16, ge=1, le=1024)
     """Inner dimension of each adapter; of AdaLoRA the mean over layers, which it deals out itself."""
     alpha: int = Field(default=32, ge=1)
-    """LoRA's scale is alpha / rank. Unset: 32, and from rank 64 on twice the rank (LoRA Without Regret, 2025).
-    Rank-stabilised, the scale is alpha / sqrt(rank), and alpha 8 unless set, which is the same scale at rank
-    16. Without effect on ``adapter``."""
+    """LoRA's scale is alpha / rank. Unset: 32, and from rank 64 on twice the rank (LoRA Without Regret,
+    2025). Rank-stabilised, the scale is alpha / sqrt(rank), and alpha 8 unless set, which is the same scale
+    at rank 16. Without effect on ``adapter``."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """0: dropout in adapters costs quality in short runs (QLoRA, 2023, section 4)."""
     target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"

@@ -15,6 +15,7 @@ from tasks.training.fit import Fitted, fit
 from tasks.training.loading import Head
 from tasks.training.rungs import FullRung, PilotRung
 from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.methods.tiny_models import VOCABULARY
 from tests.tasks.training.test_fit import DIGEST, permitted
 
 ADAPTERS = ("lora", "rslora", "dora", "pissa", "adalora", "qlora", "adapter")
@@ -112,3 +113,11 @@ def decoder(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encod
 def rows(request: pytest.FixtureRequest) -> Encoded:
     found: Encoded = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def ids() -> Any:
+    """(batch, tokens)"""
+    import torch
+
+    return torch.randint(VOCABULARY, (3, 9), generator=torch.Generator().manual_seed(3))
