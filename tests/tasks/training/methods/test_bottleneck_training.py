@@ -19,24 +19,23 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_the_loss_on_unseen_rows_falls_and_the_base_stays(encoded: Encoded, tmp_path: Path) -> None:
+def test_adapters_alone_lower_the_loss_on_unseen_rows(encoded: Encoded, tmp_path: Path) -> None:
+    """Even the head stays at its random start, so nothing but adapters can have learned."""
     from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
+    torch.manual_seed(5)
     model = AutoModelForSequenceClassification.from_pretrained(
         encoded.base, num_labels=len(encoded.head.labels), dtype=torch.float32
     )
-    base = {name: value.clone() for name, value in model.bert.state_dict().items()}
-    torch.manual_seed(5)
-    model = get_peft_model(
-        model, BottleneckConfig(bottleneck_size=16, task_type="SEQ_CLS", modules_to_save=["classifier"])
-    )
+    base = {name: value.clone() for name, value in model.state_dict().items()}
+    model = get_peft_model(model, BottleneckConfig(bottleneck_size=16))
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(tmp_path),
-            max_steps=12,
+            max_steps=24,
             per_device_train_batch_size=16,
-            learning_rate=3e-3,
+            learning_rate=1e-2,
             report_to="none",
             save_strategy="no",
             use_cpu=True,
@@ -50,5 +49,5 @@ def test_the_loss_on_unseen_rows_falls_and_the_base_stays(encoded: Encoded, tmp_
     before = trainer.evaluate()["eval_loss"]
     trainer.train()
     assert trainer.evaluate()["eval_loss"] < before - 0.2
-    after = model.unload().bert.state_dict()
+    after = model.unload().state_dict()
     assert all(torch.equal(base[name], after[name]) for name in base)
