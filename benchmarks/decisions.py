@@ -328,6 +328,7 @@ def train_and_score(
         fitted = fit(
             base=Path(prepared.base.folder),
             base_name=family.model,
+            base_digest=prepared.base.identity(),
             head=head,
             rung=rung,
             train=prepared.encoded["train"],

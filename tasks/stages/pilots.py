@@ -131,6 +131,7 @@ def try_rate(
             fitted = fit(
                 base=Path(base.folder),
                 base_name=base.source,
+                base_digest=base.identity(),
                 head=head_of(snapshot.record, tokenizer),
                 rung=PilotRung(tried),
                 train=encoded(context, base, snapshot, Split.TRAIN),

@@ -161,6 +161,7 @@ def train_rung(
             fitted = fit(
                 base=Path(base.folder),
                 base_name=base.source,
+                base_digest=base.identity(),
                 head=head,
                 rung=rung,
                 train=train,

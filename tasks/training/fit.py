@@ -47,6 +47,7 @@ def fit(
     *,
     base: Path,
     base_name: str,
+    base_digest: str,
     head: Head,
     rung: PilotRung | FullRung,
     train: Any,
@@ -62,7 +63,7 @@ def fit(
 
     ``train`` and ``tune`` are datasets with ``input_ids`` and ``labels``. Rows come in an order that
     depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order.
-    ``base_name`` is written into the adapter as the model it belongs to.
+    ``base_name`` and ``base_digest`` are written into an adapter as the model it belongs to.
 
     Raises:
         PermitRefusedError: see ``prepare``.
@@ -98,7 +99,7 @@ def fit(
             trainer.add_callback(_after_step(prepared.method.after_step))
         before = float(trainer.evaluate()["eval_loss"])
         trainer.train()
-    save_trained(prepared, tokenizer, base_name, artifact)
+    save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
     return Fitted(
         steps=trainer.state.global_step,
         rows_seen=trainer.rows_seen,

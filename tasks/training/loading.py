@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from tasks.training.methods.kinds import AdapterMethod, Model
@@ -12,6 +13,11 @@ from tasks.training.quiet import quiet_libraries
 
 _HEADS = ("classifier", "score")
 """What transformers calls the head of a sequence classifier; peft trains and saves these whole."""
+
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+BASE_MODEL = "base_model"
+"""Key in the header of an adapter's file: the digest of the base it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,25 @@ def load_served(base: Path, artifact: Path | None, head: Head, rung: Rung) -> Mo
 def stands_alone(artifact: Path) -> bool:
     """Whether an artifact's folder holds a whole model, and not what lies on a base."""
     return (artifact / "config.json").exists()
+
+
+def require_same_base(adapter: Path, base_digest: str) -> None:
+    """Returns only if the adapter says that it was trained on the base with this digest.
+
+    Raises:
+        InputError: on another, or it does not say.
+    """
+    from safetensors import safe_open
+
+    with safe_open(adapter / ADAPTER_WEIGHTS, framework="numpy") as file:
+        trained_on = (file.metadata() or {}).get(BASE_MODEL)
+    if trained_on != base_digest:
+        raise InputError.single(
+            f"the adapter {adapter.name}/{ADAPTER_WEIGHTS}",
+            expected=f"one that was trained on the base {base_digest}",
+            found=f"base {trained_on}" if trained_on else "no digest of a base in its header",
+            remedy="use the base it was trained on, or train a pilot on this one",
+        )
 
 
 def is_quantised(rung: Rung) -> bool:

@@ -12,7 +12,7 @@ from data_contracts.errors import InputError, PermitRefusedError
 from data_contracts.records.permit import Permit
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings
-from tasks.training.loading import Head, LoadedModel, load_base
+from tasks.training.loading import Head, LoadedModel, load_base, require_same_base
 from tasks.training.methods.blocks import block_names, promise_of
 from tasks.training.methods.kinds import AdapterMethod, Model, Place, Promise
 from tasks.training.methods.registry import adapter_method, weights_method
@@ -153,6 +153,7 @@ def _merged_pilot(model: Model, rung: FullRung) -> tuple[Model, Promise]:
             found=f"{rung.rung}, and none was trained",
             remedy="train a pilot first; the pipeline does",
         )
+    require_same_base(rung.adapter, rung.base_model)
     blocks = block_names(model)
     with quiet_libraries():
         adapted = PeftModel.from_pretrained(model, rung.adapter, is_trainable=False)

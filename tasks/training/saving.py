@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.records.rungs import Rung
-from tasks.training.loading import Head, with_adapter
+from tasks.training.loading import ADAPTER_WEIGHTS, BASE_MODEL, Head, with_adapter
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import Prepared
 
 
-def save_trained(prepared: Prepared, tokenizer: Any, base_name: str, artifact: Path) -> None:
-    """Into the folder ``artifact``; an adapter names ``base_name`` as the model it belongs to."""
+def save_trained(
+    prepared: Prepared, tokenizer: Any, artifact: Path, *, base_name: str, base_digest: str
+) -> None:
+    """Into the folder ``artifact``; an adapter names the model it belongs to, and holds its digest."""
     artifact.mkdir(parents=True, exist_ok=True)
     if prepared.method is None:
         _save_model(prepared.model, tokenizer, artifact)
@@ -24,21 +26,24 @@ def save_trained(prepared: Prepared, tokenizer: Any, base_name: str, artifact: P
         if prepared.start is not None:
             options["path_initial_model_for_weight_conversion"] = _save_start(prepared, Path(scratch))
         prepared.model.save_pretrained(artifact, **options)
-        if prepared.start is not None:
-            _add_whole_modules(prepared, artifact / "adapter_model.safetensors")
+    _name_base(prepared, artifact / ADAPTER_WEIGHTS, base_digest)
     # peft writes a card of its own that names the machine's folders.
     (artifact / "README.md").unlink(missing_ok=True)
 
 
-def _add_whole_modules(prepared: Prepared, file: Path) -> None:
-    """A new head beside the matrices: peft 0.21 leaves it out where it converts an adapter."""
+def _name_base(prepared: Prepared, file: Path, base_digest: str) -> None:
+    """The file again, with the base's digest in its header, and a new head that peft forgot.
+
+    peft 0.21 leaves a new head out where it converts an adapter.
+    """
     from peft import get_peft_model_state_dict
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(file)
-    whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
-    tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
-    save_file(tensors, file, metadata={"format": "pt"})
+    if prepared.start is not None:
+        whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
+        tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
+    save_file(tensors, file, metadata={"format": "pt", BASE_MODEL: base_digest})
 
 
 def merge(base: Path, adapter: Path, head: Head, rung: Rung, tokenizer: Any, artifact: Path) -> None:

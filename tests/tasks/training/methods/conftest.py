@@ -42,6 +42,7 @@ def train(rows: Encoded, rung: PilotRung | FullRung, artifact: Path, **changes: 
     options: dict[str, Any] = {
         "base": rows.base,
         "base_name": "base",
+        "base_digest": DIGEST,
         "head": rows.head,
         "rung": rung,
         "train": rows.train,

@@ -217,3 +217,10 @@ def test_what_updates_base_weights_is_refused_on_a_permit_for_another_method(
 def test_hybrid_without_a_pilot_is_refused(decoder: Encoded) -> None:
     with pytest.raises(InputError, match="a pilot's adapter to begin with"):
         prepare(decoder.base, decoder.head, weights_rung("hybrid"), seed=5)
+
+
+def test_hybrid_refuses_a_pilot_of_another_base(decoder: Encoded, tmp_path: Path) -> None:
+    train(decoder, pilot_rung("lora"), tmp_path / "adapter", base_digest="sha256:" + "1" * 64)
+    rung = weights_rung("hybrid", tmp_path / "adapter", layers=1)
+    with pytest.raises(InputError, match=r"trained on the base sha256:0{64}(.|\n)*found: +base sha256:1{64}"):
+        prepare(decoder.base, decoder.head, rung, seed=5)
