@@ -241,6 +241,30 @@ class TrainingSettings(Record):
         return min(self.micro_batch_size, self.effective_batch_size)
 
 
+class ComputeSettings(Record):
+    """Where training takes place. Nothing of it is part of a result's identity: the same rows, order and
+    effective batch give the same losses up to rounding, however many processes share them."""
+
+    processes: int = Field(default=1, ge=1, le=1024)
+    """Processes on each host that train together, one a GPU where there are any."""
+    hosts: int = Field(default=1, ge=1, le=1024)
+    """Hosts with so many processes each. They must see the same output folder; docs/processes.md says how the
+    others join."""
+    rendezvous: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = None
+    """HOST:PORT of the first host, where several find one another. Several hosts talk over the network in the
+    clear; use a network of their own."""
+
+    @model_validator(mode="after")
+    def _hosts_can_meet(self) -> Self:
+        if self.hosts > 1 and self.rendezvous is None:
+            raise ValueError(f"{self.hosts} hosts need a place to meet: set compute.rendezvous to HOST:PORT")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        return self.processes * self.hosts
+
+
 class GenerationSettings(Record):
     """How answers are generated for scoring. Always greedy, so that a score can be had again."""
 
@@ -265,10 +289,21 @@ class RunSettings(Record):
     full: FullSettings = FullSettings()
     training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings = GenerationSettings()
+    compute: ComputeSettings = ComputeSettings()
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
+
+    @model_validator(mode="after")
+    def _batch_can_be_shared(self) -> Self:
+        shared = self.compute.world_size
+        if self.training.effective_batch_size % shared:
+            raise ValueError(
+                f"training.effective_batch_size {self.training.effective_batch_size} cannot be shared by "
+                f"{shared} processes (compute.processes times compute.hosts)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:

@@ -99,11 +99,16 @@ ADAPTER_METHODS = (
         "LoRA that begins with the weights' principal singular vectors",
         _pissa,
         changes_base_at_start=True,
+        shardable=False,
     ),
     AdapterMethod(
-        Rung.ADALORA, "LoRA that deals its rank out over the layers", _adalora, after_step=_deal_out_ranks
+        Rung.ADALORA,
+        "LoRA that deals its rank out over the layers",
+        _adalora,
+        after_step=_deal_out_ranks,
+        shardable=False,
     ),
-    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True),
+    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True, shardable=False),
     AdapterMethod(
         Rung.ADAPTER,
         "bottleneck layers after attention and feed-forward",

@@ -42,6 +42,8 @@ class AdapterMethod:
     """Moves part of the base's weights into the adapter (PiSSA); saved so that it loads on the base as it
     was."""
     mergeable: bool = True
+    shardable: bool = True
+    """FSDP2 may part it over processes; else each of them holds all of it."""
     after_step: Callable[[Model, int], None] | None = None
     """Called with the model after each optimizer step, before gradients are cleared, and the step from 1."""
     before_loading: Callable[[], None] | None = None
