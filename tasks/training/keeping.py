@@ -78,7 +78,10 @@ class Keeper:
     def _lost(self, course: Course, error: Exception) -> None:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         after = "begin anew" if self.saved_step is None else f"go on from step {self.saved_step:,}"
-            f"A checkpoint could not be written ({reason}); training goes on, and would {after} after a crash."
+        sentence = (
+            f"A checkpoint could not be written ({reason}); training goes on, and after a crash "
+            f"it would {after}."
+        )
         note(course, sentence, self.tell)
 
 
