@@ -189,8 +189,8 @@ def _steps_rule(best: PilotTrial) -> RuleResult:
     sentence = f"The pilot was trained for {best.steps:,} of the {best.full_steps:,} steps full would get."
     if best.stopped_early:
         sentence = (
-            f"The pilot stopped after {best.steps:,} of {best.full_steps:,} steps because its loss on tune no "
-            "longer improved; full would stop by the same rule, so it had the steps that helped it."
+            f"The pilot stopped after {best.steps:,} of {best.full_steps:,} steps because its loss on tune "
+            "no longer improved; full would stop by the same rule, so it had the steps that helped it."
         )
     return plain_rule(
         "as many steps as full would get",
