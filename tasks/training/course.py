@@ -1,7 +1,6 @@
 """What a training carries from step to step besides its tensors; part of every checkpoint."""
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -30,10 +29,3 @@ class Course:
     seconds: float = 0.0
     """Spent by the processes before this one, up to their last checkpoint."""
     cpu_seconds: float = 0.0
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Course":
-        return cls(**json.loads(text))

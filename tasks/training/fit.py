@@ -17,6 +17,7 @@ from data_contracts.records.evidence import CurvePoint, TrainingConditions
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
+from tasks.training.arguments import training_arguments
 from tasks.training.batching import pad_batch
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
@@ -27,7 +28,7 @@ from tasks.training.order import training_order
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, Head, PilotRung, adapted_module_names, prepare
 from tasks.training.survival import train_through
-from tasks.training.trainer import add_callback, trainer_class, training_arguments
+from tasks.training.trainer import add_callback, trainer_class
 
 _EVALUATION_ROWS = 32
 """Rows at once when the loss on ``tune`` is taken; no gradients are kept then."""

@@ -33,11 +33,6 @@ def test_after_the_last_point_there_is_nothing_left_to_stop() -> None:
     assert not course.stopped_early and course.best_step == 20
 
 
-def test_a_course_is_the_same_after_its_json() -> None:
-    course = followed([0.1 + 0.2, 1e-17, 3.0], patience=5)
-    assert Course.from_json(course.to_json()) == course
-
-
 @pytest.mark.parametrize(
     ("rows", "effective", "fewer"),
     [(16, 32, 8), (12, 24, 6), (9, 9, 3), (7, 7, 1), (2, 32, 1), (1, 32, None)],
