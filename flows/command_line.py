@@ -45,7 +45,7 @@ class Requirement(StrEnum):
 * `lorafirst run nightly.yaml --output /srv/runs --json --require accepted`
 
 Exit codes: 0 the run ended in an outcome, 1 a fault, 2 unusable input, 3 the data was rejected,
-4 `--require` unmet."""
+4 `--require` unmet, 130 or 143 stopped by SIGINT or SIGTERM; training is then saved."""
 )
 def run(
     config: Annotated[Path, typer.Argument(help="The settings, one YAML file; see `lorafirst schema`.")],
@@ -63,7 +63,7 @@ def run(
     Nothing that is finished is done again: the same command goes on after a crash, and an unchanged
     rerun only decides anew.
     """
-    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.errors import InputError, LorafirstError, TrainingStopped
     from data_contracts.settings_file import load_settings
 
     try:
@@ -79,6 +79,9 @@ def run(
         fail(error, EXIT_INPUT, as_json)
     except LorafirstError as error:
         fail(error, EXIT_FAULT, as_json)
+    except TrainingStopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
         raise typer.Exit(130) from None

@@ -54,6 +54,28 @@ class CurvePoint(Record):
     learning_rate: float
 
 
+class TrainingConditions(Record):
+    """Under what a training took place that its settings and its seed do not say.
+
+    On one processor the same settings, seed, versions and conditions give the same weights bit for bit.
+    """
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    torch_threads: int
+    """Of the processor; another number adds up in another order, and the last bits differ."""
+    deterministic_algorithms: bool
+    """Whether torch was held to algorithms that give the same result every time."""
+    micro_batch_size: int
+    """Rows in memory at once at the end; fewer than asked for where memory ran out."""
+    evaluation_batch_size: int
+    """Rows at once when the loss on ``tune`` was taken last; fewer than usual where memory ran out."""
+    resumed_from_steps: tuple[int, ...]
+    """Steps whose checkpoints training went on from, in the order of the interruptions."""
+    incidents: tuple[str, ...]
+    """What befell it on the way, in sentences: resumptions, damaged or lost checkpoints, memory."""
+
+
 class TrainingEvidence(Record):
     """How one rung was trained."""
 
@@ -67,7 +89,13 @@ class TrainingEvidence(Record):
     """``None`` for a pilot."""
     learning_rate: float
     seed: int
+    conditions: TrainingConditions
     steps: int
+    """Optimizer steps taken."""
+    stopped_early: bool
+    """The loss on ``tune`` no longer improved, and the steps that were left were not taken."""
+    kept_step: int
+    """Whose weights the artifact holds: the last, or with early stopping the best on ``tune``."""
     rows_seen: int
     supervised_tokens: int
     """Tokens (instruction) or labels (classification) that the loss was taken on, over all steps."""
@@ -84,6 +112,12 @@ class TrainingEvidence(Record):
     permit: Digest | None
     """The permit that allowed base weights to change; ``None`` where they stayed frozen."""
     cost: Cost
+    """With what was spent before interruptions, as far as a checkpoint knew of it."""
+
+    @property
+    def kept_tune_loss(self) -> float:
+        """Loss on ``tune`` of the weights that were kept, in nats."""
+        return next(point.tune_loss for point in self.curve if point.step == self.kept_step)
 
 
 class BaselineEvidence(Record):

@@ -226,6 +226,13 @@ class TrainingSettings(Record):
     """Longer gradients are scaled down to this norm."""
     curve_points: int = Field(default=8, ge=1, le=200)
     """How often the loss on ``tune`` is taken along the way."""
+    early_stopping_points: int | None = Field(default=None, ge=1)
+    """Ends training once the loss on ``tune`` has not been lower than before for so many points of the curve,
+    and keeps the weights of the best point. Unset: every step is taken and the last weights are kept."""
+    checkpoint_minutes: float = Field(default=10.0, gt=0.0)
+    """Training that is killed loses at most about so many minutes. Without effect on the weights."""
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    """Also saves after every so many steps. Without effect on the weights."""
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
@@ -235,6 +242,10 @@ class TrainingSettings(Record):
                 f"effective_batch_size {self.effective_batch_size}"
             )
         return self
+
+    def decisive(self) -> dict[str, object]:
+        """The settings that the trained weights follow from: all but when checkpoints are saved."""
+        return self.model_dump(mode="json", exclude={"checkpoint_minutes", "checkpoint_steps"})
 
     @property
     def rows_in_memory(self) -> int:

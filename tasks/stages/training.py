@@ -139,7 +139,7 @@ def train_rung(
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": settings.model.max_tokens,
-            "training": settings.training.model_dump(mode="json"),
+            "training": settings.training.decisive(),
             "pilot": pilot.model_dump(mode="json") if pilot else None,
             "full": full.model_dump(mode="json") if full else None,
             "start": FolderRecord.of(start).digest() if start else None,
@@ -151,6 +151,8 @@ def train_rung(
         code=code_digest(*CODE),
         packages=package_versions(TRAINING_PACKAGES),
     )
+
+    checkpoints = context.store.checkpoints(key)
 
     def build(folder: Path) -> TrainingEvidence:
         train = encoded(context, base, snapshot, Split.TRAIN)
@@ -171,7 +173,9 @@ def train_rung(
                 learning_rate=learning_rate,
                 seed=seed,
                 artifact=trained,
+                checkpoints=checkpoints,
                 progress=StageProgress(folder_name),
+                tell=listener().noted,
             )
         if pilot is not None and pilot.merge:
             merge(Path(base.folder), trained, head, name, tokenizer, folder / served)
@@ -187,7 +191,10 @@ def train_rung(
             full=full,
             learning_rate=learning_rate,
             seed=seed,
+            conditions=fitted.conditions,
             steps=fitted.steps,
+            stopped_early=fitted.stopped_early,
+            kept_step=fitted.kept_step,
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
             truncated_rows=sum(train["truncated"]),
@@ -198,18 +205,19 @@ def train_rung(
             served=served,
             artifact=FolderRecord.of(folder / served),
             permit=permit.digest() if permit else None,
-            cost=training.cost,
+            cost=training.cost.after(fitted.earlier),
         )
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, TrainingEvidence, build)
+    checkpoints.remove()
     context.dossier.add_stage(folder_name, stored.folder)
     show_curve(folder_name, stored.record.curve, stored.folder)
     evidence = stored.record
     line = (
         f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
         f"{evidence.total_parameters:,} parameters trained, loss on tune "
-        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}"
+        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.kept_tune_loss:.3f}"
     )
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)

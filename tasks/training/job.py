@@ -1,4 +1,4 @@
-"""One training as a folder that several processes can read: what ``fit`` is given, as JSON and Arrow files."""
+"""One training as a folder that several processes read: what ``fit`` is given, as JSON and Arrow files."""
 
 import json
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 FSDP2 (``fully_shard``) parts weights, gradients and moments for full fine-tuning and for LoRA. Where it
 computes or stores wrongly (bases in 4 bits: bitsandbytes#1945, accelerate#3983) or a method looks at whole
-matrices in its own way, every process holds everything (DDP). accelerate's own flags would silently run DDP on
-a processor, so the model is sharded before Trainer sees it.
+matrices in its own way, every process holds everything (DDP). accelerate's own flags would silently run DDP
+on a processor, so the model is sharded before Trainer sees it.
 
 With one process every function here does nothing, at no cost.
 """
