@@ -279,3 +279,8 @@ CATALOGUE: dict[str, CatalogueRule] = {
         arguments={"largest": Argument(0.6, 0.5, 1.0), **_ALPHA},
     ),
 }
+
+NEEDS_EARLIER = frozenset(
+    {"seen_in_earlier_gate", "label_drift", "length_drift", "vocabulary_drift", "two_sample_drift"}
+)
+"""Rules that hold new rows against earlier snapshots, and without one have nothing to say."""

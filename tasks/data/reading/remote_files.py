@@ -125,8 +125,8 @@ def _opened(source: str) -> tuple[Any, str]:
             found=str(fault).splitlines()[0],
             remedy=f"pip install 'lorafirst[{extra}]'",
         ) from fault
-    # It writes a trace for each retry, and a line for each look at a bucket without credentials; what comes of
-    # it is told here.
+    # It writes a trace for each retry, and a line for each look at a bucket without credentials; what comes
+    # of it is told here.
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     # Another process may have written there since this one last looked.
     filesystem.invalidate_cache()
