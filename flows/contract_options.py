@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 DataArgument = Annotated[
     str,
     typer.Argument(
-        help="jsonl or csv (also .gz, .zst), parquet; a file, a glob, a folder, s3://, gs://, "
+        help="jsonl, json or csv (also .gz, .zst), parquet; a file, a glob, a folder, s3://, gs://, "
         "package:NAME/PATH or a hub id."
     ),
 ]
