@@ -202,7 +202,11 @@ CATALOGUE: dict[str, CatalogueRule] = {
         remedy="look at the rows named, and correct the labels that are wrong",
         severity=_WARNING,
         forms=LABELLED,
-        arguments={"folds": Argument(5, 2, 20), "largest_sample": Argument(50_000, 1_000, 1_000_000)},
+        arguments={
+            "folds": Argument(5, 2, 20),
+            "largest_sample": Argument(50_000, 1_000, 1_000_000),
+            "largest_confidence": Argument(0.07, 0.0, 1.0),
+        },
     ),
     "label_share": CatalogueRule(
         scope=Scope.TABLE,
