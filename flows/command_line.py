@@ -199,7 +199,7 @@ def cache(
     ] = 0.0,
     as_json: JsonOption = False,
 ) -> None:
-    """List, or delete, the plain copies of packed, remote and array files; they are made again when needed."""
+    """List, or delete, the plain copies of packed, remote and array files; they are made again if needed."""
     import time
 
     from data_contracts.errors import InputError
@@ -216,6 +216,7 @@ def cache(
         }
         for copy in chosen
     ]
+    lines = [f"{copy.size_bytes / 2**20:10,.1f} MiB  {copy.name}  {copy.folder}" for copy in chosen]
     total = sum(copy.size_bytes for copy in chosen)
     try:
         if clean:
@@ -225,8 +226,8 @@ def cache(
     if as_json:
         typer.echo(json.dumps({"deleted": clean, "size_bytes": total, "copies": described}, indent=2))
         return
-    for copy in described:
-        typer.echo(f"{copy['size_bytes'] / 2**20:10,.1f} MiB  {copy['name']}  {copy['folder']}")
+    for line in lines:
+        typer.echo(line)
     what = f"{len(chosen)} {'copy' if len(chosen) == 1 else 'copies'}, {total / 2**20:,.1f} MiB"
     typer.echo(f"{what} {'deleted from' if clean else 'in'} {copies_folder()}")
 

@@ -108,8 +108,8 @@ def two_sample_drift(before: Sequence[str], now: Sequence[str]) -> DriftFigure:
     The classifier two-sample test (Lopez-Paz and Oquab, 2017), by the area under the ROC curve: each fifth
     of the rows is scored by naive Bayes on the words, marks and pairs of these of the other four. Where a
     share e of the new rows comes from elsewhere, no scores give more than (1 + e) / 2, so 0.55 speaks for a
-    tenth at least. The p-value is that of a permutation test (Phipson and Smyth, 2010) in which every parting of the
-    rows is learned anew, and so needs no assumption about the scores.
+    tenth at least. The p-value is that of a permutation test (Phipson and Smyth, 2010) in which every parting
+    of the rows is learned anew, and so needs no assumption about the scores.
     """
     presence = word_pairs([*before, *now])
     side = np.arange(len(before) + len(now)) >= len(before)

@@ -19,9 +19,9 @@ def likely_label_errors(
     (``folds``-fold cross-validation). cleanlab estimates how many labels are wrong (Northcutt, Jiang and
     Chuang, Confident Learning, 2021); of so many rows, those whose own label is least probable, the ones are
     returned in which it has a probability of ``largest_confidence`` at most. Of 2,500 TREC questions with
-    one label in twenty changed, 0.1 found 85 % of the changed ones and named 3.4 % of the others, 0.07 found 75 %
-    and 1.9 %, 0.05 found 67 % and 1.1 %. Labels with fewer rows than ``folds`` are passed over. The order of the rows
-    decides the folds, so callers that want the same answer give them in the same order.
+    one label in twenty changed, 0.1 found 85 % of the changed ones and named 3.4 % of the others, 0.07 found
+    75 % and 1.9 %, 0.05 found 67 % and 1.1 %. Labels with fewer rows than ``folds`` are passed over. The
+    order of the rows decides the folds, so callers that want the same answer give them in the same order.
     """
     from cleanlab.filter import find_label_issues
     from sklearn.linear_model import LogisticRegression
