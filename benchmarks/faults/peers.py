@@ -110,8 +110,8 @@ def ask(peer: str, files: Sequence[PeerFile], tokenizer: Path, packages: Path | 
 
 def _version(peer: str, packages: Path | None) -> str:
     """Of the package that was asked, from the folder where it lies or from this environment."""
-    places = {} if packages is None else {"path": [str(packages)]}
-    found = next(iter(metadata.distributions(name=peer, **places)), None)
+    places = sys.path if packages is None else [str(packages)]
+    found = next(iter(metadata.distributions(name=peer, path=places)), None)
     return "unknown" if found is None else found.version
 
 
