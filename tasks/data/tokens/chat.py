@@ -112,7 +112,9 @@ def _prefixes(turns: Turns, tokenizer: "PreTrainedTokenizerBase", place: str) ->
     texts = [_render(tokenizer, turns, place)]
     for index in _answers(turns):
         texts.append(_render(tokenizer, turns[:index], place, add_generation_prompt=True))
-        texts.append(_render(tokenizer, turns[: index + 1], place))
+        # Rendering takes most of the time, and most conversations end with their last answer.
+        last = index + 1 == len(turns)
+        texts.append(texts[0] if last else _render(tokenizer, turns[: index + 1], place))
     return texts
 
 
