@@ -1,11 +1,13 @@
 """When a checkpoint is saved, and what happens where it cannot be."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_contracts.checkpointing import CheckpointPlace
+from data_contracts.errors import ArtifactUnwrittenError
 from data_contracts.progress import Tell
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.checkpoints import TrainingState
@@ -53,7 +55,7 @@ class Keeper:
         try:
             self.place.save(state.step, replace(state, course=spent).write)
         except Exception as error:
-            if not _is_about_the_disk(error):
+            if not is_about_the_disk(error):
                 raise
             self._lost(state.course, error)
             return False
@@ -76,7 +78,7 @@ class Keeper:
         return state
 
     def _lost(self, course: Course, error: Exception) -> None:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = _reason(error)
         after = "begin anew" if self.saved_step is None else f"go on from step {self.saved_step:,}"
         sentence = (
             f"A checkpoint could not be written ({reason}); training goes on, and after a crash "
@@ -92,7 +94,31 @@ def note(course: Course, sentence: str, tell: Tell) -> None:
         tell(sentence)
 
 
-def _is_about_the_disk(error: Exception) -> bool:
+@contextmanager
+def writing(artifact: Path) -> Iterator[None]:
+    """Inside, a disk that refuses the artifact is one error that says what to do.
+
+    Raises:
+        ArtifactUnwrittenError: it could not be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_about_the_disk(error):
+            raise
+        raise ArtifactUnwrittenError(
+            f"{artifact}: the trained model could not be written.\n"
+            f"    found:    {_reason(error)}\n"
+            "    to do:    free some space; the same command goes on from the last checkpoint"
+        ) from error
+
+
+def is_about_the_disk(error: Exception) -> bool:
+    """Whether ``error`` says that something could not be written; safetensors has an exception of its own."""
     from safetensors import SafetensorError
 
     return isinstance(error, OSError | SafetensorError)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

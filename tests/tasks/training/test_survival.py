@@ -293,8 +293,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
     assert run(job("whole")).code == 0
     # The limit allows no more than a third of what a checkpoint's weights take, from step 3 on.
     limited = job("limited", largest_file_bytes=100_000, spare_after=3)
-    first = run(limited, {6: kill})
-    assert first.code == -signal.SIGKILL
+    first = run(limited)
+    assert "step 7" in first.lines and first.code == 1
+    # The adapter is larger than that too, and without it there is no end.
+    assert [line for line in first.lines if line.startswith("error ArtifactUnwrittenError")]
     assert ["could not be written" in sentence for sentence in first.told()] == [True]
     assert {path.name for path in (tmp_path / "limited" / "checkpoints").iterdir()} == {"step-000002"}
     last = run(job("limited"))
