@@ -1,7 +1,7 @@
 """When a checkpoint is saved, and what happens where it cannot be."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,32 +24,29 @@ class Keeper:
     tell: Tell
     saved_step: int | None = None
     """Of the last whole checkpoint."""
-    clock: Callable[[], float] = time.monotonic
     began: float = field(init=False)
     cpu_began: float = field(init=False)
     saved_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.began = self.saved_at = self.clock()
+        self.began = self.saved_at = time.monotonic()
         self.cpu_began = time.process_time()
 
     def due(self, step: int) -> bool:
         if self.place is None:
             return False
         by_steps = self.training.checkpoint_steps is not None and step % self.training.checkpoint_steps == 0
-        return by_steps or self.clock() - self.saved_at >= 60.0 * self.training.checkpoint_minutes
+        return by_steps or time.monotonic() - self.saved_at >= 60.0 * self.training.checkpoint_minutes
 
-    def save(self, state: TrainingState) -> bool:
-        """Whether a whole checkpoint of this step is there now. Nothing of ``state`` is changed."""
-        if self.place is None:
-            return False
-        if self.saved_step == state.step and not state.course.evaluation_due:
-            return True
+    def save(self, state: TrainingState) -> None:
+        """Writes a checkpoint unless there is one of this step; ``saved_step`` says whether it is there."""
+        if self.place is None or (self.saved_step == state.step and not state.course.evaluation_due):
+            return
         # Also after a failure: the disk is asked again once the time has come, not at every step.
-        self.saved_at = self.clock()
+        self.saved_at = time.monotonic()
         spent = replace(
             state.course,
-            seconds=state.course.seconds + self.clock() - self.began,
+            seconds=state.course.seconds + time.monotonic() - self.began,
             cpu_seconds=state.course.cpu_seconds + time.process_time() - self.cpu_began,
         )
         try:
@@ -58,9 +55,8 @@ class Keeper:
             if not is_about_the_disk(error):
                 raise
             self._lost(state.course, error)
-            return False
+            return
         self.saved_step = state.step
-        return True
 
     def read_newest(self, course: Course) -> TrainingState | None:
         """The state to go on from; ``None`` for a training from the beginning, in ``course``."""
