@@ -22,7 +22,7 @@ from tasks.training.batching import pad_batch
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
 from tasks.training.interruptions import stop_requests
-from tasks.training.keeping import Keeper
+from tasks.training.keeping import Keeper, writing
 from tasks.training.loading import Head
 from tasks.training.memory import shortage_explained
 from tasks.training.order import training_order
@@ -85,6 +85,7 @@ def fit(
         PermitRefusedError: see ``prepare``.
         TrainingDivergedError: the loss or a gradient became NaN or infinite, or the loss exploded; names the
             step.
+        ArtifactUnwrittenError: the artifact could not be written.
         TrainingMemoryError: not even one row at a time fits.
         TrainingStopped: the process was asked to end; where there is a place for it, the state is saved.
     """
@@ -126,7 +127,8 @@ def fit(
         beginning = Course(micro_batch_size=training.rows_in_memory, evaluation_batch_size=_EVALUATION_ROWS)
         trainer = train_through(build, beginning, keeper=keeper, stop=stop, scratch=Path(scratch))
         course: Course = trainer.course
-    save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
+    with writing(artifact):
+        save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
     steps = trainer.state.global_step
     return Fitted(
         steps=steps,

@@ -93,7 +93,7 @@ def trainer_class() -> Any:
 
         def _diverged(self, step: int, found: str) -> TrainingDivergedError:
             return TrainingDivergedError(
-                f"Training stopped at step {step} of {self.state.max_steps}: {found}.\n"
+                f"Training stopped at step {step} of {self.args.max_steps}: {found}.\n"
                 f"    expected: a finite loss that does not explode\n"
                 f"    to do:    lower the learning rate ({self.args.learning_rate:g}), "
                 "or look for damaged rows"
@@ -133,7 +133,7 @@ def trainer_class() -> Any:
             return super().prediction_step(*arguments, **options)
 
         def _note_point(self, step: int, loss: float, patience: int) -> None:
-            last = step == self.state.max_steps
+            last = step == self.args.max_steps
             if note_point(self.course, step=step, loss=loss, patience=patience, last=last):
                 weights = trainable_weights(self.model)
                 self.best_weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
