@@ -23,7 +23,7 @@ from tasks.data.rows.columns import CONTENT_COLUMNS, DERIVED_COLUMNS, forms_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SHIPPED = Path(__file__).resolve().parents[2] / "data_contracts" / "datasets"
+SHIPPED = Path(__file__).resolve().parents[3] / "data_contracts" / "datasets"
 
 STATED = {"purpose", "limitations", "usage"}
 
