@@ -29,12 +29,16 @@ _SEALED = (Split.GATE, Split.RESERVE)
 _METHODS = {
     (Rung.BASELINE, Task.CLASSIFICATION): "linear probe on the frozen base's mean-pooled hidden states",
     (Rung.BASELINE, Task.INSTRUCTION): "the base model, asked with the prompt alone",
+    (Rung.BASELINE, Task.COMPLETION): "the base model, as it goes on with each text",
     (Rung.LORA, Task.CLASSIFICATION): "adapter on the float32 base",
     (Rung.LORA, Task.INSTRUCTION): "adapter on the float32 base, greedy answers",
+    (Rung.LORA, Task.COMPLETION): "adapter on the float32 base, loss of each text",
     (Rung.QLORA, Task.CLASSIFICATION): "adapter on the base in 4-bit NF4",
     (Rung.QLORA, Task.INSTRUCTION): "adapter on the base in 4-bit NF4, greedy answers",
+    (Rung.QLORA, Task.COMPLETION): "adapter on the base in 4-bit NF4, loss of each text",
     (Rung.FULL, Task.CLASSIFICATION): "the fully fine-tuned model in float32",
     (Rung.FULL, Task.INSTRUCTION): "the fully fine-tuned model in float32, greedy answers",
+    (Rung.FULL, Task.COMPLETION): "the fully fine-tuned model in float32, loss of each text",
 }
 
 _READABLE = {

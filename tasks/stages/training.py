@@ -19,6 +19,7 @@ from tasks.stages.context import RunContext
 from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
@@ -31,7 +32,7 @@ ARTIFACT = {Rung.BASELINE: "probe", Rung.LORA: "adapter", Rung.QLORA: "adapter",
 
 CODE = (
     *("data_contracts", "tasks.training", "tasks.data"),
-    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.curves"),
+    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.replay", "tasks.stages.curves"),
 )
 """The source that a trained artifact depends on."""
 
@@ -131,6 +132,7 @@ def train_rung(
             "pilot": pilot.model_dump(mode="json") if pilot else None,
             "learning_rate": learning_rate,
             "seed": seed,
+            "replay": replay_digest(findings),
             # A model trained under another policy was allowed by another question.
             "policy": settings.policy.digest() if permit else None,
         },
@@ -154,6 +156,7 @@ def train_rung(
                 learning_rate=learning_rate,
                 seed=seed,
                 artifact=folder / ARTIFACT[rung.rung],
+                replayed=replayed(context, findings),
                 progress=StageProgress(folder_name),
             )
         if permit is not None:
@@ -171,6 +174,7 @@ def train_rung(
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
             truncated_rows=sum(train["truncated"]),
+            seen=fitted.seen,
             trainable_parameters=fitted.trainable_parameters,
             total_parameters=fitted.total_parameters,
             adapted_modules=fitted.adapted_modules,
@@ -188,7 +192,8 @@ def train_rung(
     line = (
         f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
         f"{evidence.total_parameters:,} parameters trained, loss on tune "
-        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}"
+        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}; {evidence.seen.sentence}"
+        + (f", {evidence.truncated_rows:,} rows truncated" if evidence.truncated_rows else "")
     )
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)

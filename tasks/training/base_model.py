@@ -54,7 +54,7 @@ def require_adaptable(base: BaseModelRecord, task: Task, target_modules: str | t
         InputError: the model is not of a kind for this task, has no linear layers, or has none of a name
             among ``target_modules``.
     """
-    if task is Task.INSTRUCTION and not generates_text(base):
+    if task is not Task.CLASSIFICATION and not generates_text(base):
         raise _unsuitable(base, task)
     try:
         names = linear_layer_names(Path(base.folder), task)
@@ -111,7 +111,7 @@ def _config(folder: Path, source: str) -> Any:
 
 
 def _unsuitable(base: BaseModelRecord, task: Task) -> InputError:
-    kind = "generates text" if task is Task.INSTRUCTION else "can carry a classification head"
+    kind = "can carry a classification head" if task is Task.CLASSIFICATION else "generates text"
     return InputError.single(
         f"model.source {base.source}",
         expected=f"a model that {kind}, for task {task.value}",
@@ -125,9 +125,7 @@ def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    config = _config(folder, str(folder))
-    with torch.device("meta"):
-        model = _auto_class(task).from_config(config, trust_remote_code=False)
+    model = empty_model(folder, task)
     head = model.get_output_embeddings()
     names = {
         name.rpartition(".")[2]
@@ -135,6 +133,15 @@ def linear_layer_names(folder: Path, task: Task) -> tuple[str, ...]:
         if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and "." in name
     }
     return tuple(sorted(names))
+
+
+def empty_model(folder: Path, task: Task) -> Any:
+    """The model for ``task`` with its shapes alone: no weight is read, and none takes room."""
+    import torch
+
+    config = _config(folder, str(folder))
+    with torch.device("meta"):
+        return _auto_class(task).from_config(config, trust_remote_code=False)
 
 
 def _auto_class(task: Task) -> Any:

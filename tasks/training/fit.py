@@ -14,14 +14,15 @@ from typing import Any
 
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.progress import Progress, silent
-from data_contracts.records.evidence import CurvePoint
+from data_contracts.records.evidence import CurvePoint, SeenTokens
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.training.batching import pad_batch
-from tasks.training.order import training_order
+from tasks.training.collation import rows_in
+from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, Head, PilotRung, adapted_module_names, prepare
+from tasks.training.tensors import tensors_for
 
 _EVALUATION_ROWS = 32
 """Rows at once when the loss on ``tune`` is taken; no gradients are kept then."""
@@ -38,6 +39,7 @@ class Fitted:
     total_parameters: int
     adapted_modules: tuple[str, ...]
     curve: tuple[CurvePoint, ...]
+    seen: SeenTokens
 
 
 def fit(
@@ -53,12 +55,14 @@ def fit(
     learning_rate: float,
     seed: int,
     artifact: Path,
+    replayed: Any | None = None,
     progress: Progress = silent,
 ) -> Fitted:
     """Trains ``rung`` on the encoded rows ``train`` and saves it to ``artifact`` as safetensors.
 
     ``train`` and ``tune`` are datasets with ``input_ids`` and ``labels``. Rows come in an order that
-    depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order.
+    depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order; so do
+    the rows ``replayed`` among them, in the share that ``training`` says.
     ``base_name`` is written into the adapter as the model it belongs to.
 
     Raises:
@@ -69,20 +73,17 @@ def fit(
 
     model = prepare(base, head, rung, seed=seed)
     total_steps = planned_steps(len(train), training)
-    order = training_order(
-        [len(ids) for ids in train["input_ids"]],
-        steps=total_steps,
-        batch_size=training.effective_batch_size,
-        seed=seed,
-    )
+    mixture = mix(train, replayed, steps=total_steps, training=training, seed=seed)
+    tensors = tensors_for(model, head, tokenizer, training, mixture)
     with tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch, quiet_libraries():
         trainer = _trainer_class()(
             model=model,
             args=_arguments(scratch, training, learning_rate, total_steps, seed),
-            train_dataset=train.select_columns(["input_ids", "labels"]).select(order),
+            train_dataset=mixture.rows,
             eval_dataset=_by_length(tune.select_columns(["input_ids", "labels"])),
-            data_collator=_collator(head, tokenizer),
+            data_collator=tensors.collate,
         )
+        trainer.collate_evaluation = tensors.collate_evaluation
         trainer.remove_callback(PrinterCallback)
         if head.task is Task.CLASSIFICATION:
             # Trainer leaves averaging over micro-batches to any model whose forward takes keywords, and
@@ -101,6 +102,7 @@ def fit(
         total_parameters=sum(p.numel() for p in model.parameters()),
         adapted_modules=adapted_module_names(model),
         curve=_curve(before, trainer.state.log_history),
+        seen=tensors.seen,
     )
 
 
@@ -165,10 +167,21 @@ def _trainer_class() -> Any:
     class CountingTrainer(Trainer):  # type: ignore[misc]
         rows_seen = 0
         supervised_tokens = 0
+        data_collator: Any
+        collate_evaluation: Any = None
+
+        def get_eval_dataloader(self, *arguments: Any, **options: Any) -> Any:
+            # Losses on tune are averaged by the rows of a batch, which a packed one does not show.
+            collate: Any = self.data_collator
+            self.data_collator = self.collate_evaluation
+            try:
+                return super().get_eval_dataloader(*arguments, **options)
+            finally:
+                self.data_collator = collate
 
         def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             labels = inputs["labels"]
-            self.rows_seen += int(labels.shape[0])
+            self.rows_seen += rows_in(inputs)
             self.supervised_tokens += int((labels != IGNORED_LABEL).sum())
             loss = super().training_step(model, inputs, *arguments, **options)
             if not torch.isfinite(loss):
@@ -206,25 +219,6 @@ def _watcher(progress: Progress, what: str, total_steps: int) -> Any:
                 control.should_log = control.should_evaluate = True
 
     return Watcher()
-
-
-def _collator(head: Head, tokenizer: Any) -> Any:
-    """Pads to the longest row of the batch; attention is masked there and the loss is not taken."""
-    import torch
-
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-
-    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        padded = pad_batch([row["input_ids"] for row in rows], pad=pad)
-        if head.task is Task.CLASSIFICATION:
-            labels = torch.tensor([row["labels"] for row in rows])  # (batch,)
-        else:
-            labels = torch.full_like(padded.ids, IGNORED_LABEL)  # (batch, tokens)
-            for index, row in enumerate(rows):
-                labels[index, : len(row["labels"])] = torch.tensor(row["labels"])
-        return {"input_ids": padded.ids, "attention_mask": padded.attention, "labels": labels}
-
-    return collate
 
 
 def _curve(before: float, history: list[dict[str, Any]]) -> tuple[CurvePoint, ...]:

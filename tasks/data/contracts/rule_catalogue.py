@@ -14,6 +14,8 @@ from tasks.data.rows.columns import Form
 ALL_FORMS = frozenset(Form)
 GENERATIVE = frozenset({Form.PROMPT_COMPLETION, Form.MESSAGES})
 LABELLED = frozenset({Form.CLASSIFICATION})
+CUT_SHORT = ALL_FORMS - {Form.TEXT}
+"""Forms whose long rows are truncated; texts to go on with are cut into windows, of which none is lost."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ CATALOGUE: dict[str, CatalogueRule] = {
         expected="at most {max_tokens} tokens in each row",
         requirement="The model reads {max_tokens} tokens of a row; what is longer would be cut.",
         remedy="raise model.max_tokens, or shorten the rows named",
+        forms=CUT_SHORT,
         needs_tokenizer=True,
     ),
     "answer_cut_away": CatalogueRule(
