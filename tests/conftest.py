@@ -57,7 +57,7 @@ def questions() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a Llama of two small layers and random weights, and a word-piece tokenizer with an end."""
+    """A folder with a Llama of two small layers and random weights, and a tokenizer that has an end."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -179,9 +179,13 @@ class ReplayColumns(Record):
     """Which columns of the replayed rows hold what. Unset means the column has the field's own name."""
 
     text: str | None = None
+    """For continued pretraining."""
     prompt: str | None = None
+    """For instructions, with ``completion``."""
     completion: str | None = None
+    """The answer wanted."""
     messages: str | None = None
+    """For conversations."""
 
 
 class ReplaySettings(Record):

@@ -12,9 +12,9 @@ from tasks.training.rungs import Head, Model
 
 _LEAST_PADDING = {1024: 0.05, 2048: 1 / 3}
 """By tokens of a micro-batch up to which it holds, the share of padding from which packing was measured to be
-faster. Masked attention is computed over the whole sequence and grows with its square: on one thread and
-SmolLM2 (135M, LoRA), tokens a second were 1.8 times as many for 16 rows around 60 tokens with 45 % of padding,
-1.4 times for 4 around 512 with 33 %, and two thirds for 4 around 512 without."""
+faster. Masked attention is computed over the whole sequence and grows with its square: of SmolLM2 (135M,
+LoRA) on one thread, tokens a second were 1.8 times as many for 16 rows around 60 tokens with 45 % of padding,
+1.4 times for 4 around 512 with 33 %, and two thirds for 4 around 512 with none."""
 
 _CHECKED_TOKENS = (7, 12, 5)
 """Of the rows that the check lays end to end."""

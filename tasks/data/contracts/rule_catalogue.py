@@ -128,10 +128,12 @@ CATALOGUE: dict[str, CatalogueRule] = {
     ),
     "template_renders": CatalogueRule(
         scope=Scope.ROW,
-        expected="conversations that the model's chat template takes, and whose answers can be found in it",
-        requirement="A conversation that the chat template refuses, or whose earlier turns it writes anew, "
-        "cannot be trained on.",
-        remedy="change the roles of the rows named, or choose a model whose template has them",
+        expected="conversations that the model's chat template takes, and whose answers alone it lets learn",
+        requirement="A conversation that the chat template refuses, whose earlier turns it writes anew, or "
+        "of which the loss would not be taken on the answers as they are given and on nothing else, cannot "
+        "be trained on.",
+        remedy="change the roles of the rows named, correct the template's generation marks, or choose a "
+        "model whose template suits",
         forms=frozenset({Form.MESSAGES}),
         weakest=_QUARANTINE,
         needs_tokenizer=True,

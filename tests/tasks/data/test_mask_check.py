@@ -59,11 +59,11 @@ def test_what_takes_the_loss_on_answers_is_taken(
         # For marks around nothing transformers marks all that follows.
         (only("assistant", "{% generation %}{% endgeneration %}{{ m['content'] }}"), "turn 4 (user)"),
         (
-            only("assistant", "{% generation %}{{ m['content'] | replace('rest', 'work') }}{% endgeneration %}"),
+            only("assistant", MARKED.replace("}}", "| replace('rest', 'work') }}")),
             "turn 5, whose answer is not",
         ),
         (
-            only("assistant", "{% generation %}{{ m['content'][:6] }}{% endgeneration %}{{ m['content'][6:] }}"),
+            only("assistant", MARKED.replace("'] }}", "'][:6] }}") + "{{ m['content'][6:] }}"),
             "turn 3, whose answer is not",
         ),
     ],

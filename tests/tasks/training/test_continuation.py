@@ -50,7 +50,7 @@ def test_each_text_has_one_score_and_it_is_its_models_loss(tiny_llama: Path) -> 
     model = load_base(tiny_llama, HEAD).model.eval()
     for row, loss in zip(rows, table.scores["completion_loss"], strict=True):
         ids = torch.tensor([row["input_ids"]])
-        assert loss == pytest.approx(float(model(input_ids=ids, labels=ids).loss), rel=1e-5)
+        assert loss == pytest.approx(model(input_ids=ids, labels=ids).loss.item(), rel=1e-5)
 
 
 def test_windows_of_a_text_are_weighed_by_their_tokens(tiny_llama: Path) -> None:

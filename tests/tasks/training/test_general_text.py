@@ -12,8 +12,8 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import PilotSettings, TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.tokens.tokenization import load_tokenizer
-from tasks.training.fit import fit
 from tasks.training.continuation import bits_per_byte
+from tasks.training.fit import fit
 from tasks.training.general_text import (
     general_losses,
     general_sentences,
