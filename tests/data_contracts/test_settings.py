@@ -1,9 +1,15 @@
 """What the settings refuse on their own, and what their defaults come to."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings, SplitSettings
+from data_contracts.errors import InputError
+from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings, RunSettings, SplitSettings
+from data_contracts.settings_file import load_settings
 
 
 @pytest.mark.parametrize("name", sorted(OWN_COLUMNS))
@@ -32,3 +38,46 @@ def test_shares_that_leave_no_gate_are_told_with_the_way_out() -> None:
         ValidationError, match=r"train 0\.8, tune 0\.05 and reserve 0\.15 .* to gate \(reserve: 0"
     ):
         SplitSettings(train=0.8, tune=0.05)
+
+
+def asked(task: str, metric: str, **changes: Any) -> dict[str, Any]:
+    policy = {"extends": "exploratory", "metric": metric, "target": 0.5, **changes.pop("policy", {})}
+    return {
+        "name": "x",
+        "task": task,
+        "model": {"source": "m"},
+        "data": {"source": "d.jsonl"},
+        "policy": policy,
+        **changes,
+    }
+
+
+REPLAY = {"training": {"replay": {"source": "general.jsonl", "share": 0.2}}}
+
+
+def test_the_loss_judges_answers_and_texts_but_no_labels(tmp_path: Path) -> None:
+    for task in ("instruction", "completion"):
+        assert load(tmp_path, asked(task, "completion_loss", **REPLAY)).training.replayed_rows == 6
+    for task, metric in (("classification", "completion_loss"), ("completion", "accuracy")):
+        with pytest.raises(InputError, match="does not apply to task"):
+            load(tmp_path, asked(task, metric))
+
+
+def test_what_a_task_has_not_is_refused(tmp_path: Path) -> None:
+    rails = {"guardrails": {"answer_format": {"pattern": "[a-z]+"}}}
+    with pytest.raises(InputError, match="texts are not answered"):
+        load(tmp_path, asked("completion", "completion_loss", policy=rails))
+    with pytest.raises(InputError, match="none of its labels"):
+        load(tmp_path, asked("classification", "accuracy", **REPLAY))
+
+
+def test_what_is_replayed_lies_beside_the_settings(tmp_path: Path) -> None:
+    settings = load(tmp_path, asked("completion", "completion_loss", **REPLAY))
+    assert settings.training.replay is not None
+    assert settings.training.replay.source == str(tmp_path / "general.jsonl")
+
+
+def load(folder: Path, content: dict[str, Any]) -> RunSettings:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return load_settings(path)
