@@ -41,7 +41,13 @@ def test_shares_that_leave_no_gate_are_told_with_the_way_out() -> None:
 
 
 def asked(task: str, metric: str, **changes: Any) -> dict[str, Any]:
-    policy = {"extends": "exploratory", "metric": metric, "target": 0.5, **changes.pop("policy", {})}
+    policy = {
+        "extends": "exploratory",
+        "metric": metric,
+        "target": 0.5,
+        "margin": 0.1,
+        **changes.pop("policy", {}),
+    }
     return {
         "name": "x",
         "task": task,

@@ -1,16 +1,17 @@
 """General rows to be replayed among the training rows: read, checked, and nothing that a gate judges by."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_contracts.errors import InputError
 from data_contracts.progress import Progress, silent
-from data_contracts.records.base import FileRecord, digest_bytes, digest_file
+from data_contracts.records.base import FileRecord, digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, ReplaySettings, SplitSettings
 from data_contracts.records.snapshot import ReplayEvidence, Split
-from tasks.data.checking.contract import ACCEPTED, REJECTED, Contract, check_contract
-from tasks.data.contracts.odcs_custom import catalogue_check
+from tasks.data.checking.contract import ACCEPTED, REJECTED, Contract, check_contract, load_contract
+from tasks.data.contracts.checks import Scope
 from tasks.data.likeness.earlier import EarlierSnapshots
 from tasks.data.reading.sources import SourceRows
 from tasks.data.rows.columns import CONTENT_COLUMNS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 REPLAYED = "replayed.parquet"
 
 _LEAKS = "seen_in_earlier_gate"
-_RULES = ("replacement_characters", "control_characters", "mojibake", "card_numbers", "secrets", _LEAKS)
 
 
 def replay_data(replay: ReplaySettings) -> DataSettings:
@@ -45,17 +45,17 @@ def check_replay(
 ) -> ReplayEvidence:
     """Writes the rows that may be replayed to ``REPLAYED`` in ``folder``, in the order of their identities.
 
-    A row stays where the data's own rows with its question would be trained on, so that no question of
-    ``tune``, ``gate`` or ``reserve`` comes in this way, and where nothing of the gates of ``snapshots`` is
-    nearly like it.
+    Rows are held against the rules about single rows of the contract that is shipped for the task. A row
+    stays where the data's own rows with its question would be trained on, so that no question of ``tune``,
+    ``gate`` or ``reserve`` comes in this way, and where nothing of the gates of ``snapshots`` is nearly like
+    it.
 
     Raises:
         InputError: none is left, or the tokenizer does not suit the rows.
     """
-    checks = tuple(catalogue_check(name) for name in _RULES)
     found = check_contract(
         rows,
-        contract=Contract(name="replay", digest=digest_bytes(b""), checks=checks),
+        contract=_contract(task),
         task=task,
         tokenizer=tokenizer,
         max_tokens=max_tokens,
@@ -86,6 +86,13 @@ def check_replay(
         rows=kept,
         file=FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size),
     )
+
+
+def _contract(task: Task) -> Contract:
+    shipped = load_contract(None, task)
+    single = (check for check in shipped.checks if check.scope is Scope.ROW and not check.whole_table)
+    leaks = (check for check in shipped.checks if check.rule == _LEAKS)
+    return dataclasses.replace(shipped, checks=(*single, *leaks))
 
 
 def _write_trained(rows: SourceRows, folder: Path) -> int:
