@@ -236,6 +236,13 @@ class TrainingSettings(Record):
             )
         return self
 
+    def without_places(self) -> Self:
+        """The same with only the name of what is replayed, wherever it lies."""
+        if self.replay is None:
+            return self
+        replay = self.replay.model_copy(update={"source": Path(self.replay.source).name})
+        return self.model_copy(update={"replay": replay})
+
     @property
     def replayed_rows(self) -> int:
         """Rows of each optimizer step that are not the data's own."""
@@ -310,6 +317,8 @@ class RunSettings(Record):
             faults.append(f"policy.guardrails.answer_format is about answers; {what}")
         if self.task is Task.CLASSIFICATION and self.training.replay is not None:
             faults.append("training.replay takes rows of the task, and general rows have none of its labels")
+        if self.task is Task.CLASSIFICATION and self.training.packing is Packing.ON:
+            faults.append("training.packing: a classifier gives one answer a sequence; set it to auto or off")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -117,7 +117,7 @@ def try_rate(
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": run.model.max_tokens,
-            "training": training.model_dump(mode="json"),
+            "training": training.without_places().model_dump(mode="json"),
             "pilot": tried.model_dump(mode="json"),
             "seed": run.seed,
             "replay": replay_digest(findings),

@@ -67,6 +67,7 @@ def fit(
 
     Raises:
         PermitRefusedError: see ``prepare``.
+        InputError: rows are to be packed, and the model does not keep them apart.
         TrainingDivergedError: the loss became NaN or infinite; names the step.
     """
     from transformers import PrinterCallback

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_contracts.records.evidence import SeenTokens
-from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
-from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.collation import Collate, pack, padding_collator
 from tasks.training.mixture import Mixture
 from tasks.training.packing import choose_layout, padding_share
@@ -40,16 +38,9 @@ def tensors_for(
         seen=SeenTokens(
             tokens=tokens,
             padding=round(tokens * share / (1.0 - share)),
-            supervised=_supervised(mixture, head),
+            supervised=mixture.supervised,
             replayed_rows=mixture.replayed_rows,
             packed=layout.packed,
             layout=layout.reason,
         ),
     )
-
-
-def _supervised(mixture: Mixture, head: Head) -> int:
-    labels = mixture.rows["labels"]
-    if head.task is Task.CLASSIFICATION:
-        return len(labels)
-    return sum(label != IGNORED_LABEL for row in labels for label in row[1:])

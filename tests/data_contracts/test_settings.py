@@ -75,6 +75,8 @@ def test_what_a_task_has_not_is_refused(tmp_path: Path) -> None:
         load(tmp_path, asked("completion", "completion_loss", policy=rails))
     with pytest.raises(InputError, match="none of its labels"):
         load(tmp_path, asked("classification", "accuracy", **REPLAY))
+    with pytest.raises(InputError, match="one answer a sequence"):
+        load(tmp_path, asked("classification", "accuracy", training={"packing": "on"}))
 
 
 def test_what_is_replayed_lies_beside_the_settings(tmp_path: Path) -> None:
