@@ -172,7 +172,7 @@ def _trainer_class() -> Any:
         collate_evaluation: Any = None
 
         def get_eval_dataloader(self, *arguments: Any, **options: Any) -> Any:
-            # Losses on tune are averaged by the rows of a batch, which a packed one does not show.
+            # Many rows of like length at once: a sequence of them all would be long, and saves no padding.
             collate: Any = self.data_collator
             self.data_collator = self.collate_evaluation
             try:

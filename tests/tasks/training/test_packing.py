@@ -11,6 +11,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import Packing, PilotSettings, TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.tokens.tokenization import load_tokenizer
+from tasks.training import tensors
 from tasks.training.collation import pack, padding_collator, rows_in
 from tasks.training.fit import Fitted, fit
 from tasks.training.packing import choose_layout, padding_share, what_mixes_rows
@@ -114,8 +115,18 @@ def test_padding_is_counted_by_micro_batch() -> None:
 
 
 @pytest.mark.slow
-def test_a_training_is_the_same_packed_and_padded(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_training_is_the_same_packed_and_padded(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import Dataset
+
+    sizes: list[int] = []
+
+    def counted(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        sizes.append(len(rows))
+        return pack(rows)
+
+    monkeypatch.setattr(tensors, "pack", counted)
 
     rows = Dataset.from_list([*ROWS, *({name: ids[:-1] for name, ids in row.items()} for row in ROWS)])
 
@@ -126,8 +137,7 @@ def test_a_training_is_the_same_packed_and_padded(tiny_llama: Path, tmp_path: Pa
             head=TEXTS,
             rung=PilotRung(PilotSettings(rank=4, alpha=8)),
             train=rows,
-            # More than one batch, of which the last has fewer rows.
-            tune=rows.select([index % len(rows) for index in range(35)]),
+            tune=rows.select(range(3)),
             tokenizer=load_tokenizer(tiny_llama),
             training=TrainingSettings(
                 max_steps=6, effective_batch_size=4, micro_batch_size=2, curve_points=3, packing=packing
@@ -146,3 +156,5 @@ def test_a_training_is_the_same_packed_and_padded(tiny_llama: Path, tmp_path: Pa
     for left, right in zip(on.curve[1:], off.curve[1:], strict=True):
         assert left.train_loss == pytest.approx(right.train_loss, rel=1e-4)
     assert on.curve[-1].tune_loss < on.curve[0].tune_loss
+    # The rows of one step come in two micro-batches; those of tune are not packed.
+    assert sizes == [2] * 12
