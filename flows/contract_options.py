@@ -17,7 +17,9 @@ DataArgument = Annotated[
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option("--task", help="classification or instruction. Unset: the one whose columns are there."),
+    typer.Option(
+        "--task", help="classification, instruction or completion. Unset: the one whose columns are there."
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,

@@ -12,6 +12,7 @@ from data_contracts.progress import Progress
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.checkpoints import RandomState, StepStart, TrainingState, put_optimizer, trainable_weights
+from tasks.training.collation import rows_in
 from tasks.training.course import Course
 from tasks.training.divergence import FACTOR, STEPS_IN_A_ROW, WINDOW, has_exploded
 from tasks.training.early_stopping import note_point, stop_sentence
@@ -39,6 +40,9 @@ def trainer_class() -> Any:
         training: TrainingSettings
         keeper: Keeper
         stop: StopRequest
+        data_collator: Any
+        collate_evaluation: Any = None
+        """For rows of ``tune``."""
         method: AdapterMethod | None
         """``None`` where base weights are updated."""
         resumed: TrainingState | None = None
@@ -47,6 +51,15 @@ def trainer_class() -> Any:
         """Copies in the processor's memory; only with early stopping."""
         step_start: StepStart | None = None
         step_loss = 0.0
+
+        def get_eval_dataloader(self, *arguments: Any, **options: Any) -> Any:
+            # Many rows of like length at once: a sequence of them all would be long, and saves no padding.
+            collate: Any = self.data_collator
+            self.data_collator = self.collate_evaluation
+            try:
+                return super().get_eval_dataloader(*arguments, **options)
+            finally:
+                self.data_collator = collate
 
         def begin_step(self) -> None:
             self.step_loss = 0.0
@@ -59,7 +72,7 @@ def trainer_class() -> Any:
 
         def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             labels = inputs["labels"]
-            self.course.rows_seen += int(labels.shape[0])
+            self.course.rows_seen += rows_in(inputs)
             self.course.supervised_tokens += int((labels != IGNORED_LABEL).sum())
             try:
                 loss = super().training_step(model, inputs, *arguments, **options)

@@ -214,6 +214,23 @@ def test_columns_of_two_tasks_ask_for_the_task(tmp_path: Path) -> None:
     assert "--task classification or --task instruction" in result.output
 
 
+def test_texts_alone_are_to_be_gone_on_with(tmp_path: Path) -> None:
+    data = write(tmp_path / "texts.jsonl", [{"text": f"Letter {n} came late."} for n in range(300)])
+    drafted = tmp_path / "texts.odcs.yaml"
+    result = invoke("init", data, "-o", drafted)
+    assert result.exit_code == 0 and "completion" in drafted.read_text(encoding="utf-8")
+    result = invoke("check", data, drafted, "--json")
+    assert result.exit_code == 0 and "Task: completion" in " ".join(result.stdout.split())
+    rows = [{"text": f"{n} came", "label": "ab"[n % 2]} for n in range(300)]
+    labelled = write(tmp_path / "labelled.jsonl", rows)
+    for task, columns in ((None, {"text", "label"}), ("completion", {"text"})):
+        path = tmp_path / f"{task}.odcs.yaml"
+        result = invoke("init", labelled, *(["--task", task] if task else []), "-o", path)
+        assert result.exit_code == 0, result.output
+        properties = yaml.safe_load(path.read_text(encoding="utf-8"))["schema"][0]["properties"]
+        assert {each["name"] for each in properties} == columns
+
+
 SECRET = "sk-live-4242424242424242 ada@example.org"
 
 
