@@ -11,8 +11,10 @@ import pytest
 from data_contracts.errors import InputError
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
+from data_contracts.records.settings import PilotSettings
 from tasks.data.tokens.tokenization import load_tokenizer
-from tasks.training.base_model import require_adaptable, resolve_base_model
+from tasks.training.base_model import resolve_base_model
+from tasks.training.methods.possible import require_possible
 from tasks.training.model_inputs import require_readable_tokens
 
 
@@ -109,4 +111,4 @@ def test_a_missing_tokenizer_is_said_to_be_missing(copied: Path, damage: Damage)
 @pytest.mark.parametrize("task", [Task.INSTRUCTION, Task.COMPLETION])
 def test_an_encoder_is_refused_for_what_must_be_generated(minilm: BaseModelRecord, task: Task) -> None:
     with pytest.raises(InputError, match=f"a model that generates text, for task {task.value}"):
-        require_adaptable(minilm, task, "all-linear")
+        require_possible(minilm, task, PilotSettings())
