@@ -12,8 +12,7 @@ from data_contracts.records.evidence import Rung
 from data_contracts.records.lm_eval import LmEvalScores
 from data_contracts.records.policy import LmEvalRule
 from data_contracts.records.settings import RunSettings
-from tasks.decisions.gates import ScoredRows
-from tasks.decisions.gates.guardrails import TaskScores
+from tasks.decisions.gates import ScoredRows, TaskScores
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext

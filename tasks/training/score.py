@@ -79,13 +79,13 @@ def score(
             )
         else:
             model = load_served(base, artifact, head, rung)
-            log_probabilities = _label_log_probabilities(model, rows, tokenizer, rung, progress)
+            log_probabilities = label_log_probabilities(model, rows, tokenizer, rung, progress)
         return _classification_table(log_probabilities, rows, head)
     model = load_served(base, artifact, head, rung)
     return _instruction_table(model, rows, tokenizer, generation, rung, progress)
 
 
-def _label_log_probabilities(
+def label_log_probabilities(
     model: Model, rows: Any, tokenizer: Any, rung: Rung, progress: Progress
 ) -> NDArray[np.float64]:
     """(rows, labels)"""

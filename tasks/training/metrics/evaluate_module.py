@@ -18,10 +18,10 @@ SCRIPT = Path(__file__)
 """What ``evaluate.load`` takes."""
 
 
-_SENTENCES = {each.name: each.sentence for each in (*METRICS.values(), *REPORTED.values())}
-
-
-_SENTENCES = {each.name: each.sentence for each in (*METRICS.values(), *REPORTED.values())}
+_SENTENCES = {
+    **{name: metric.sentence for name, metric in METRICS.items()},
+    **{name: figure.sentence for name, figure in REPORTED.items()},
+}
 
 
 def _features(inputs: Inputs) -> datasets.Features:

@@ -65,23 +65,34 @@ def load_module(settings: ReportedModule) -> LoadedModule:
     try:
         module = _load(name, revision or None)
     except Exception as error:
+        said = f"{type(error).__name__}: {str(error)[:300]}"
+        if from_hub:
+            raise _refused(
+                settings,
+                "a metric that the hub has, or that was downloaded before",
+                "HF_HUB_OFFLINE is set, and no copy of it is here" if _offline() else said,
+                "check its name and the network, or name a local script, or a function in scoring.custom",
+            ) from error
         raise _refused(
             settings,
-            "a metric that the hub has, or that is already downloaded" if from_hub else "a metric's script",
-            f"{type(error).__name__}: {str(error)[:300]}",
-            "check name and network (offline nothing is fetched), or use a local script or scoring.custom"
-            if from_hub
-            else "the script needs a subclass of evaluate.Metric, and what it imports installed",
+            "a script that evaluate can load",
+            said,
+            "it needs a subclass of evaluate.Metric, and whatever it imports must be installed",
         ) from error
     return LoadedModule(settings, module)
+
+
+def _offline() -> bool:
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return bool(HF_HUB_OFFLINE)
 
 
 @cache
 def _load(name: str, revision: str | None) -> Any:
     import evaluate
-    from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    if HF_HUB_OFFLINE:
+    if _offline():
         # `evaluate` has a switch of its own, and without it waits for a network that is not there.
         evaluate.config.HF_EVALUATE_OFFLINE = True
     return evaluate.load(name, revision=revision)
