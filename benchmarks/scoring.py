@@ -31,7 +31,7 @@ from tasks.evidence.environment import package_versions
 from tasks.training.base_model import resolve_base_model
 from tasks.training.generation import generate
 from tasks.training.rungs import Head, load_base
-from tasks.training.score import completion_losses, label_log_probabilities
+from tasks.training.score import completion_losses, label_log_probabilities, predicted_tokens
 
 RESULT = Path(__file__).with_name("scoring.json")
 BATCH = 32
@@ -181,10 +181,8 @@ def _lm_eval(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> tu
 
     def losses() -> Any:
         found = harness.loglikelihood(requests("loglikelihood", pairs), disable_tqdm=True)
-        tokens = [
-            sum(label != IGNORED_LABEL for label in row) for row in _supervised(pairs, tokenizer)["labels"]
-        ]
-        return np.array([-each[0] for each in found]) / np.array(tokens)
+        tokens = predicted_tokens(_supervised(pairs, tokenizer)["labels"])
+        return np.array([-each[0] for each in found]) / tokens
 
     return answers, losses
 
