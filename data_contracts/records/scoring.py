@@ -4,6 +4,7 @@ Nothing here is downloaded that the settings do not name. An import path is code
 installed; ``hub:NAME`` is code that is fetched from a hub and run.
 """
 
+import re
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -30,9 +31,7 @@ class CustomMetric(Record):
 
     name: ColumnName
     """What ``policy.metric``, decisions and score files call it."""
-    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] = Field(
-        examples=["my_package.scores:politeness"]
-    )
+    function: str = Field(examples=["my_package.scores:politeness"])
     """``package.module:function``, importable where the run takes place. Called as
     ``function(answers, references)``, or with a third argument ``rows`` (the snapshot's rows as mappings)
     where it has a parameter of that name; returns one number a row."""
@@ -51,6 +50,13 @@ class CustomMetric(Record):
         if name in TAKEN:
             raise ValueError(f"{name!r} is a name of lorafirst's own; choose another")
         return name
+
+    @field_validator("function")
+    @classmethod
+    def _is_an_import_path(cls, function: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", function):
+            raise ValueError("it takes package.module:function, as in my_package.scores:politeness")
+        return function
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
@@ -76,14 +82,18 @@ class CustomMetric(Record):
 class ReportedModule(Record):
     """A module of ``evaluate`` whose figures are reported beside the scores; no gate decides on them."""
 
-    module: str = Field(
-        pattern=r"^(hub:[\w.-]+(@[\w.-]+)?|hub:[\w.-]+/[\w.-]+@[\w.-]+|[^:]+\.py)$",
-        examples=["hub:bertscore", "metrics/politeness.py"],
-    )
+    module: str = Field(examples=["hub:bertscore", "metrics/politeness.py"])
     """``hub:NAME`` (of Hugging Face, or ``hub:OWNER/NAME@REVISION`` of somebody else, whose revision must be
     said), which is downloaded code; or a local script with a subclass of ``evaluate.Metric``."""
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """Passed to its ``compute``: ``lang: en``."""
+
+    @field_validator("module")
+    @classmethod
+    def _names_a_place(cls, module: str) -> str:
+        if not re.fullmatch(r"hub:[\w.-]+(@[\w.-]+)?|hub:[\w.-]+/[\w.-]+@[\w.-]+|[^:]+\.py", module):
+            raise ValueError("it takes hub:NAME, hub:OWNER/NAME@REVISION, or the path of a .py script")
+        return module
 
     @property
     def name(self) -> str:

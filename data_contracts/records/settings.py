@@ -234,10 +234,9 @@ class RunSettings(Record):
         """Tells the policy what its metric is where ``scoring.custom`` defines it."""
         if not isinstance(values, dict) or not isinstance(values.get("policy"), dict):
             return values
-        policy = {**values["policy"]}
+        policy = values["policy"]
         own = _defined_as(policy.get("metric"), values.get("scoring"))
-        policy.pop("own_metric", None)
-        return {**values, "policy": policy if own is None else {**policy, "own_metric": own.metric()}}
+        return values if own is None else {**values, "policy": {**policy, "own_metric": own.metric()}}
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:

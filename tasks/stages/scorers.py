@@ -35,7 +35,8 @@ class Scorers:
             return {}
         custom = [[each.settings.model_dump(mode="json"), _source(each)] for each in self.custom]
         report = [[each.settings.model_dump(mode="json"), each.digest] for each in self.report]
-        return {"custom": custom, "report": report, "evaluate": package_versions(("evaluate",))["evaluate"]}
+        packages = package_versions(("evaluate",)) if report else {}
+        return {"custom": custom, "report": report, "packages": packages}
 
     def added_to(self, table: ScoreTable, snapshot: Stored[Snapshot], split: Split) -> ScoreTable:
         """``table`` with their scores and figures, of the same rows.

@@ -327,7 +327,7 @@ def test_answers_must_have_the_form_asked_for(share: float, verdict: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("trained", "verdict"), [(0.80, "pass"), (0.785, "inconclusive"), (0.70, "fail"), (0.9, "pass")]
+    ("trained", "verdict"), [(0.80, "pass"), (0.772, "inconclusive"), (0.70, "fail"), (0.9, "pass")]
 )
 def test_a_task_of_lm_eval_is_held_against_the_base(trained: float, verdict: str) -> None:
     policy = guarded(lm_eval=[{"task": "tasks/arc.yaml", "margin": 0.03}])
