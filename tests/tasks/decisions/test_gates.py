@@ -354,7 +354,8 @@ def test_documents_of_a_task_are_paired_by_their_name() -> None:
     evidence = GuardrailEvidence(tasks={"lm-eval arc acc": found})
     decision = quality_of(right(0.95), right(0.5), policy, guardrails=evidence)
     interval = next(rule.interval for rule in decision.rules if rule.name.endswith("arc acc"))
-    assert interval is not None and interval.mean == 0.0 and "bootstrap" not in interval.method
+    # Paired by place instead, every row would differ, and the bounds lie at a tenth.
+    assert interval is not None and interval.mean == 0.0 and interval.upper < 0.03
 
 
 def test_a_metric_of_ones_own_has_its_own_direction_and_range() -> None:
