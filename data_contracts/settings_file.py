@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from data_contracts.errors import InputError, Problem
-from data_contracts.records.policy import SHIPPED_POLICIES, merged
+from data_contracts.records.policy import SHIPPED_POLICIES, LmEvalRule, Policy, merged
+from data_contracts.records.scoring import HUB, ReportedModule, ScoringSettings
 from data_contracts.records.settings import RunSettings
 from data_contracts.source_names import kind_of, protocol_of
 
@@ -116,8 +117,34 @@ def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
         source = _resolved(training.replay.source, folder)
         replay = training.replay.model_copy(update={"source": source})
         training = training.model_copy(update={"replay": replay})
-    changed = {"model": model, "data": data, "training": training, "output": folder / settings.output}
-    return settings.model_copy(update=changed)
+    return settings.model_copy(
+        update={
+            "model": model,
+            "data": data,
+            "training": training,
+            "output": folder / settings.output,
+            "policy": _with_task_files(settings.policy, folder),
+            "scoring": _with_scripts(settings.scoring, folder),
+        }
+    )
+
+
+def _with_task_files(policy: Policy, folder: Path) -> Policy:
+    def resolved(rule: LmEvalRule) -> LmEvalRule:
+        is_file = rule.task.endswith((".yaml", ".yml"))
+        return rule.model_copy(update={"task": str(folder / rule.task)}) if is_file else rule
+
+    tasks = tuple(resolved(rule) for rule in policy.guardrails.lm_eval)
+    rails = policy.guardrails.model_copy(update={"lm_eval": tasks})
+    return policy.model_copy(update={"guardrails": rails})
+
+
+def _with_scripts(scoring: ScoringSettings, folder: Path) -> ScoringSettings:
+    def resolved(module: ReportedModule) -> ReportedModule:
+        from_hub = module.module.startswith(HUB)
+        return module if from_hub else module.model_copy(update={"module": str(folder / module.module)})
+
+    return scoring.model_copy(update={"report": tuple(resolved(each) for each in scoring.report)})
 
 
 def _resolved(source: str, folder: Path) -> str:

@@ -10,6 +10,8 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    # `evaluate` would tell the hub which of its metrics is loaded.
+    "HF_UPDATE_DOWNLOAD_COUNTS": "0",
     "GX_ANALYTICS_ENABLED": "false",
     # Idle threads that spin keep the other cores from the process that has work.
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -42,10 +42,12 @@ from tasks.stages.gates import (
     quality_gate,
 )
 from tasks.stages.guardrails import require_slices
+from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.replay import prepare_replay
+from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.watching import listener
 
 
@@ -59,6 +61,8 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     output = settings.output.resolve()
     require_writable(output)
     require_readable(settings)
+    find_scorers(settings.scoring)
+    require_lm_eval_tasks(settings)
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
@@ -119,6 +123,7 @@ def _take(step: Step, context: RunContext, findings: Findings) -> None:
             findings.snapshot = freeze_data(context, findings.checked)
             require_slices(context, findings)
             prepare_replay(context, findings)
+            try_scorers(context, findings)
             findings.registration = register(context, findings)
             power_gate(context, findings)
         case Step.NEED:

@@ -116,6 +116,32 @@ class ServingRule(Record):
     """Whether a breach ends the run as unsafe, or is only shown."""
 
 
+class LmEvalRule(Record):
+    """A task of lm-eval, of which the trained model must do as many documents as well as the base does."""
+
+    task: str = Field(min_length=1, examples=["arc_easy", "tasks/politeness.yaml"])
+    """A name that lm-eval knows (its data comes from a hub), or a YAML file of a task; needs the extra
+    ``lorafirst[lm-eval]``."""
+    metric: str = Field(default="acc", min_length=1)
+    """One of the task's own, with a value for each document."""
+    margin: float = Field(ge=0.0)
+    """How much worse than the base is still no harm, in the metric's own unit."""
+    limit: int | None = Field(default=None, ge=1)
+    """Documents of each task to ask, from the first on; unset: all."""
+    on_breach: OnBreach = OnBreach.BLOCK
+    """Whether harm ends the run as unsafe, or is only shown."""
+
+    @property
+    def name(self) -> str:
+        """As decisions call it."""
+        return f"lm-eval {Path(self.task).stem} {self.metric}"
+
+    @property
+    def folder(self) -> str:
+        """Its folder in a dossier."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.name)
+
+
 class Guardrails(Record):
     """What must not get worse, whatever the metric gains."""
 
@@ -127,6 +153,8 @@ class Guardrails(Record):
     """For models that generate text."""
     serving: ServingRule | None = None
     """Latency and size."""
+    lm_eval: tuple[LmEvalRule, ...] = ()
+    """Tasks of lm-eval, for models that generate text."""
 
 
 class SeedRules(Record):
@@ -249,7 +277,10 @@ class Policy(Record):
     name: str = Field(default="default", min_length=1, max_length=60)
     """What people call it; a file of your own should say its own."""
     metric: str = Field(examples=["accuracy", "word_error_rate"])
-    """What is decided on; must be a mean over examples."""
+    """What is decided on, a mean over examples: one of lorafirst's, or a name in ``scoring.custom``."""
+    own_metric: Metric | None = None
+    """What ``metric`` is where it is a function of the user's own. Settings fill it in from
+    ``scoring.custom``; it is part of the policy, so that decisions and permits are bound to it too."""
     target: float
     """The level that the work needs, in the metric's own unit."""
     margin: float = Field(ge=0.0)
@@ -305,17 +336,27 @@ class Policy(Record):
         return f"{self.name}, changed: {', '.join(changed)}" if changed else self.name
 
     @property
+    def measure(self) -> Metric:
+        """The metric that is decided on: its direction and range."""
+        return self.own_metric or METRICS[self.metric]
+
+    @property
     def lenient_target(self) -> float:
         """The target less the margin, in the direction in which the metric is lenient."""
-        sign = -1.0 if METRICS[self.metric].higher_is_better else 1.0
+        sign = -1.0 if self.measure.higher_is_better else 1.0
         # Without the rounding 0.92 - 0.02 would be a hair above 0.9.
         return round(self.target + sign * self.margin, 12)
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        metric = METRICS.get(self.metric)
+        metric = self.own_metric or METRICS.get(self.metric)
         if metric is None:
-            raise ValueError(f"metric {self.metric!r} is unknown; known are {', '.join(METRICS)}")
+            raise ValueError(
+                f"metric {self.metric!r} is unknown; known are {', '.join(METRICS)}, and the names in "
+                "scoring.custom"
+            )
+        if metric.name != self.metric:
+            raise ValueError(f"own_metric defines {metric.name!r}, and metric is {self.metric!r}")
         if faults := [*_faults_of_levels(self, metric), *_faults_of_remedies(self)]:
             raise ValueError("; ".join(faults))
         return self
@@ -373,10 +414,16 @@ def _faults_of_remedies(policy: Policy) -> list[str]:
     names = [rule.name for rule in policy.guardrails.slices]
     if len(set(names)) != len(names):
         faults.append("guardrails.slices names one twice")
+    tasks = [rule.folder for rule in policy.guardrails.lm_eval]
+    if len(set(tasks)) != len(tasks):
+        faults.append("guardrails.lm_eval names a task and metric twice")
     return faults
 
 
-_OF_THE_JOB = {"extends", "name", "metric", "target", "margin", "minimum_uplift", "minimum_gain_of_full"}
+_OF_THE_JOB = {
+    *("extends", "name", "metric", "own_metric", "target", "margin"),
+    *("minimum_uplift", "minimum_gain_of_full"),
+}
 """What a shipped policy cannot know."""
 
 

@@ -8,12 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from data_contracts.records.base import Record
-from data_contracts.records.metrics import METRICS, Task, metrics_for
+from data_contracts.records.metrics import Task, metrics_for
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
+from data_contracts.records.scoring import CustomMetric, ScoringSettings
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
@@ -369,10 +370,21 @@ class RunSettings(Record):
     training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings = GenerationSettings()
     compute: ComputeSettings = ComputeSettings()
+    scoring: ScoringSettings = ScoringSettings()
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defines_own_metric(cls, values: Any) -> Any:
+        """Tells the policy what its metric is where ``scoring.custom`` defines it."""
+        if not isinstance(values, dict) or not isinstance(values.get("policy"), dict):
+            return values
+        policy = values["policy"]
+        own = _defined_as(policy.get("metric"), values.get("scoring"))
+        return values if own is None else {**values, "policy": {**policy, "own_metric": own.metric()}}
 
     @model_validator(mode="after")
     def _batch_can_be_shared(self) -> Self:
@@ -386,10 +398,13 @@ class RunSettings(Record):
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
-        if not METRICS[self.policy.metric].judges(self.task):
+        own = {each.name: each.metric() for each in self.scoring.custom}
+        if self.policy.own_metric is not None and own.get(self.policy.metric) != self.policy.own_metric:
+            raise ValueError("policy.own_metric is not what scoring.custom defines; leave it out")
+        if self.task not in self.policy.measure.tasks:
             raise ValueError(
                 f"policy.metric {self.policy.metric!r} does not apply to task {self.task.value!r}; "
-                f"choose one of {', '.join(metrics_for(self.task))}"
+                f"choose one of {', '.join((*metrics_for(self.task), *own))}"
             )
         return self
 
@@ -411,6 +426,23 @@ class RunSettings(Record):
             faults.append("training.replay takes rows of the task, and general rows have none of its labels")
         if self.task is Task.CLASSIFICATION and self.training.packing is Packing.ON:
             faults.append("training.packing: a classifier gives one answer a sequence; set it to auto or off")
+        if self.task is Task.CLASSIFICATION and rails.lm_eval:
+            faults.append("policy.guardrails.lm_eval is about generated text; a classifier has none")
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _defined_as(name: Any, scoring: Any) -> CustomMetric | None:
+    """The function of the user's own called ``name``, in settings not yet checked; the first of that name."""
+    custom = scoring.custom if isinstance(scoring, ScoringSettings) else None
+    if isinstance(scoring, dict):
+        custom = scoring.get("custom")
+    for entry in custom if isinstance(custom, list | tuple) else ():
+        try:
+            metric = CustomMetric.model_validate(entry)
+        except ValidationError:
+            continue  # said where the entry itself is checked
+        if metric.name == name:
+            return metric
+    return None

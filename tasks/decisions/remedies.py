@@ -7,7 +7,6 @@ precision, which capacity. All of it is decided on ``tune``.
 import math
 from collections.abc import Sequence
 
-from data_contracts.records.metrics import METRICS
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
 from data_contracts.records.rungs import Rung
@@ -21,7 +20,7 @@ one that somebody added) says nothing of LoRA, which then gets its turn."""
 
 def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
     """The pilot with the best score on ``tune``; between equals the lower loss, then the earlier."""
-    sign = 1.0 if METRICS[policy.metric].higher_is_better else -1.0
+    sign = 1.0 if policy.measure.higher_is_better else -1.0
     return min(trials, key=lambda trial: (-sign * trial.tune_score, trial.tune_loss, trial.number))
 
 
@@ -44,7 +43,7 @@ def adapts_all_layers(settings: PilotSettings) -> bool:
 
 def clears_on_tune(trial: PilotTrial, policy: Policy) -> bool:
     """Whether the pilot's mean on ``tune`` is at the target itself, without the margin."""
-    if METRICS[policy.metric].higher_is_better:
+    if policy.measure.higher_is_better:
         return trial.tune_score >= policy.target
     return trial.tune_score <= policy.target
 
@@ -178,7 +177,7 @@ def rank_helped(trials: Sequence[PilotTrial], policy: Policy) -> bool | None:
     if not halves:
         return None
     before = best_trial(halves, policy)
-    sign = 1.0 if METRICS[policy.metric].higher_is_better else -1.0
+    sign = 1.0 if policy.measure.higher_is_better else -1.0
     gain = sign * (probe.tune_score - before.tune_score)
     return gain > 0.0 and gain >= policy.fairness.probe_gain_share * policy.margin
 

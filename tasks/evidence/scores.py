@@ -4,9 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from data_contracts.errors import ArtifactDamagedError
 
 SCORES_FILE = "scores.parquet"
 
@@ -34,15 +37,16 @@ def write_scores(
     scores: Mapping[str, NDArray[np.float64]],
     answers: Sequence[str],
     references: Sequence[str],
+    details: Mapping[str, NDArray[np.float64]],
 ) -> Path:
-    """Writes ``folder/scores.parquet`` and returns its path."""
+    """Writes ``folder/scores.parquet`` and returns its path. ``details`` are columns beside the scores."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.table(
         {
             "row_id": pa.array(row_ids, pa.string()),
-            **{name: pa.array(values, pa.float64()) for name, values in scores.items()},
+            **{name: pa.array(values, pa.float64()) for name, values in {**scores, **details}.items()},
             "answer": pa.array(answers, pa.string()),
             "reference": pa.array(references, pa.string()),
         }
@@ -73,3 +77,19 @@ def read_answers(folder: Path) -> AnswerColumn:
     return AnswerColumn(
         row_ids=tuple(table["row_id"].to_pylist()), answers=tuple(table["answer"].to_pylist())
     )
+
+
+def read_table(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``folder/scores.parquet``: identity, scores, what lies beside them, answer, reference.
+
+    Raises:
+        ArtifactDamagedError: it is not there, or is no such table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        lines: list[dict[str, Any]] = pq.read_table(folder / SCORES_FILE).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactDamagedError(f"{folder / SCORES_FILE} cannot be read: {error}") from error
+    return lines

@@ -1,7 +1,7 @@
 """The stage that asks the base: with the prompt alone, with examples, and how far the data lies from it."""
 
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
-from data_contracts.records.metrics import METRICS, Task
+from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.evidence.store import Stored
@@ -20,7 +20,7 @@ def ask_base(context: RunContext, findings: Findings) -> None:
     examples = context.settings.policy.need.examples_in_prompt
     if findings.snapshot.record.task is not Task.INSTRUCTION or examples == 0:
         return
-    metric = METRICS[context.settings.policy.metric]
+    metric = context.settings.policy.measure
     sign = 1.0 if metric.higher_is_better else -1.0
     by_count = {
         count: sign * _score(context, findings, Split.TUNE, count).record.metric(metric.name)

@@ -24,6 +24,7 @@ from tasks.evidence.scores import read_answers
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
+from tasks.stages.lm_eval import task_scores
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_all
@@ -57,6 +58,7 @@ def guardrail_evidence(
             else None
         ),
         serving=_serving(context, findings, trainings[0]) if rails.serving else None,
+        tasks={rule.name: task_scores(context, findings, rule, trainings) for rule in rails.lm_eval},
     )
 
 

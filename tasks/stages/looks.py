@@ -18,6 +18,7 @@ from tasks.evidence.looks import LookBook
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
 from tasks.stages.replay import replay_digest
+from tasks.stages.scorers import find_scorers
 from tasks.stages.training import CODE
 
 REGISTRATION = "registration.json"
@@ -139,6 +140,8 @@ def inputs_of(context: RunContext, findings: Findings) -> str:
             "policy": settings.policy.digest(),
             "code": code_digest(*CODE),
             "packages": package_versions(TRAINING_PACKAGES),
+            # A function of the user's own that was changed asks the rows another question.
+            "scorers": find_scorers(settings.scoring).key(),
             "settings": settings.model_dump(
                 mode="json", include={"model", "pilot", "full", "training", "generation", "seed"}
             ),
@@ -159,6 +162,11 @@ def guardrails_of(policy: Policy) -> list[str]:
     if rails.answer_format is not None:
         form = rails.answer_format
         sentences.append(f"at least {form.minimum_share:g} of the answers match {form.pattern}")
+    sentences += [
+        f"{rule.name}: no worse than the base by more than {rule.margin:g}, on "
+        f"{'all documents' if rule.limit is None else f'the first {rule.limit} documents'}"
+        for rule in rails.lm_eval
+    ]
     if rails.serving is not None:
         sentences.append(
             f"latency ratio at most {rails.serving.maximum_latency_ratio}, artifact at most "

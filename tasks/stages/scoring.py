@@ -17,10 +17,12 @@ from tasks.decisions.gates import ScoredRows
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.scores import read_scores, write_scores
 from tasks.evidence.store import StageKey, Stored
+from tasks.stages.calibration import write_reliability
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, encoded_with_examples, head_of, tokenizer_of
+from tasks.stages.scorers import find_scorers
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.loading import is_quantised
 from tasks.training.methods.registry import adapts
@@ -103,6 +105,7 @@ def _score(
     settings, base, snapshot = context.settings, findings.base, findings.snapshot
     identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
     instruction = snapshot.record.task is Task.INSTRUCTION
+    scorers = find_scorers(settings.scoring)
     key = StageKey(
         stage=f"score-{rung}",
         inputs={
@@ -113,10 +116,12 @@ def _score(
             "max_tokens": settings.model.max_tokens,
             "generation": settings.generation.model_dump(mode="json") if instruction else None,
             "examples_in_prompt": examples_in_prompt,
+            "scorers": scorers.key(),
         },
         code=code_digest(
             *("data_contracts", "tasks.training", "tasks.data"),
-            *("tasks.stages.scoring", "tasks.stages.rows", "tasks.evidence.scores"),
+            *("tasks.stages.scoring", "tasks.stages.scorers", "tasks.stages.calibration"),
+            *("tasks.stages.rows", "tasks.evidence.scores"),
         ),
         packages=package_versions(SCORING_PACKAGES),
     )
@@ -141,12 +146,16 @@ def _score(
                 generation=settings.generation,
                 progress=StageProgress(f"score {folder_name} {split.value}"),
             )
+            table = scorers.added_to(table, snapshot, split)
+        if table.calibration is not None:
+            write_reliability(folder, table.calibration, title=f"{folder_name} on {split.value}")
         path = write_scores(
             folder,
             row_ids=table.row_ids,
             scores=table.scores,
             answers=table.answers,
             references=table.references,
+            details=table.details,
         )
         return ScoringEvidence(
             rung=rung,

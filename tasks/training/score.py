@@ -5,7 +5,7 @@ generated greedily, so the same artifact gives the same scores again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.progress import Progress, silent
+from data_contracts.records.calibration import Reliability
 from data_contracts.records.evidence import MetricValue
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
@@ -24,6 +25,13 @@ from tasks.training.continuation import text_losses
 from tasks.training.generation import generate
 from tasks.training.loading import Head, load_served
 from tasks.training.methods.kinds import Model
+from tasks.training.metrics.calibration import reliability
+from tasks.training.metrics.catalogue import Inputs, figures_of, scores_of
+from tasks.training.metrics.labels import right_label_probability, top_label_probability
+
+RIGHT_LABEL = "right_label_probability"
+TOP_LABEL = "top_label_probability"
+"""Columns beside a classifier's scores: the probability of the right label, and of the one it answered."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,10 @@ class ScoreTable:
     references: tuple[str, ...]
     corpus: tuple[MetricValue, ...]
     """Figures of the whole split that no gate may use."""
+    details: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """What is kept of each row beside its scores, (rows,): a classifier's probabilities."""
+    calibration: Reliability | None = None
+    """Of a classifier."""
 
     def summary(self) -> tuple[MetricValue, ...]:
         means = tuple(
@@ -70,7 +82,7 @@ def score(
             )
         else:
             model = load_served(base, artifact, head, rung)
-            log_probabilities = _label_log_probabilities(model, rows, tokenizer, rung, progress)
+            log_probabilities = label_log_probabilities(model, rows, tokenizer, rung, progress)
         return _classification_table(log_probabilities, rows, head)
     model = load_served(base, artifact, head, rung)
     if head.task is Task.COMPLETION:
@@ -78,7 +90,7 @@ def score(
     return _instruction_table(model, rows, tokenizer, generation, rung, progress)
 
 
-def _label_log_probabilities(
+def label_log_probabilities(
     model: Model, rows: Any, tokenizer: Any, rung: Rung, progress: Progress
 ) -> NDArray[np.float64]:
     """(rows, labels)"""
@@ -104,20 +116,26 @@ def _label_log_probabilities(
 
 
 def _classification_table(log_probabilities: NDArray[np.float64], rows: Any, head: Head) -> ScoreTable:
-    from sklearn.metrics import f1_score
-
     truth = np.asarray(rows["labels"])
     predicted = log_probabilities.argmax(axis=1)
-    macro_f1 = float(f1_score(truth, predicted, average="macro", zero_division=0.0))
+    confidence = top_label_probability(log_probabilities)
+    scores = scores_of(Inputs.LABELS, predicted, truth)
+    calibration = reliability(confidence, scores["accuracy"])
+    figures = {
+        **figures_of(Inputs.LABELS, predicted, truth),
+        **figures_of(Inputs.PROBABILITIES, log_probabilities, truth),
+    }
     return ScoreTable(
         row_ids=tuple(rows["row_id"]),
-        scores={
-            "accuracy": (predicted == truth).astype(np.float64),
-            "cross_entropy": -log_probabilities[np.arange(len(truth)), truth],
-        },
+        scores={**scores, **scores_of(Inputs.PROBABILITIES, log_probabilities, truth)},
         answers=tuple(head.labels[index] for index in predicted),
         references=tuple(head.labels[index] for index in truth),
-        corpus=(MetricValue(name="macro_f1", value=macro_f1, per_example=False),),
+        corpus=_corpus(figures),
+        details={
+            RIGHT_LABEL: right_label_probability(log_probabilities, truth),
+            TOP_LABEL: confidence,
+        },
+        calibration=calibration,
     )
 
 
@@ -140,12 +158,20 @@ def _instruction_table(
         what=f"answers of {rung}",
     )
     references = tuple(rows["reference"])
+    tokens = predicted_tokens(rows["labels"])
+    figures = {
+        **figures_of(Inputs.LOSSES, losses, tokens),
+        **figures_of(Inputs.TEXTS, answers, references),
+    }
     return ScoreTable(
         row_ids=tuple(rows["row_id"]),
-        scores={"completion_loss": losses, **text_scores(answers, references)},
+        scores={
+            **scores_of(Inputs.LOSSES, losses, tokens),
+            **scores_of(Inputs.TEXTS, answers, references),
+        },
         answers=answers,
         references=references,
-        corpus=(corpus_bleu(answers, references),),
+        corpus=_corpus(figures),
     )
 
 
@@ -161,6 +187,15 @@ def _completion_table(model: Model, rows: Any, tokenizer: Any, rung: Rung, progr
         references=nothing,
         corpus=texts.corpus(),
     )
+
+
+def _corpus(figures: Mapping[str, float]) -> tuple[MetricValue, ...]:
+    return tuple(MetricValue(name=name, value=value, per_example=False) for name, value in figures.items())
+
+
+def predicted_tokens(labels: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """How many tokens of each row the loss is taken on, (rows,); a first token is never predicted."""
+    return np.array([sum(label != IGNORED_LABEL for label in row[1:]) for row in labels], dtype=np.int64)
 
 
 def answer_end(rows: Any) -> str | None:
@@ -199,30 +234,3 @@ def completion_losses(
             done += len(batch)
             progress(done, len(token_ids), what)
     return losses
-
-
-def text_scores(answers: Sequence[str], references: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Per-example scores of generated texts; each has its entry in ``METRICS``."""
-    from rapidfuzz.distance import Levenshtein
-    from rouge_score.rouge_scorer import RougeScorer
-    from sacrebleu.metrics.chrf import CHRF
-
-    rouge, chrf = RougeScorer(["rougeL"]), CHRF()
-    pairs = list(zip(answers, references, strict=True))
-    words = [(answer.split(), reference.split()) for answer, reference in pairs]
-    columns: dict[str, list[float]] = {
-        "exact_match": [float(answer == reference) for answer, reference in words],
-        "word_error_rate": [
-            Levenshtein.distance(answer, reference) / max(1, len(reference)) for answer, reference in words
-        ],
-        "rouge_l": [rouge.score(reference, answer)["rougeL"].fmeasure for answer, reference in pairs],
-        "chrf": [chrf.sentence_score(answer, [reference]).score for answer, reference in pairs],
-    }
-    return {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-
-
-def corpus_bleu(answers: Sequence[str], references: Sequence[str]) -> MetricValue:
-    from sacrebleu.metrics.bleu import BLEU
-
-    value = BLEU().corpus_score(list(answers), [list(references)]).score
-    return MetricValue(name="bleu", value=float(value), per_example=False)

@@ -18,7 +18,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "show", "schema"])
+@pytest.mark.parametrize("command", ["run", "runs", "show", "answers", "schema"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0

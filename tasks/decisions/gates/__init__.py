@@ -4,7 +4,7 @@ from tasks.decisions.gates.contract import decide_contract
 from tasks.decisions.gates.escalation import EscalationFacts, decide_escalation, issue_permit
 from tasks.decisions.gates.fairness import decide_fairness
 from tasks.decisions.gates.fit import decide_fit
-from tasks.decisions.gates.guardrails import GuardrailEvidence, ServingFacts
+from tasks.decisions.gates.guardrails import GuardrailEvidence, ServingFacts, TaskScores
 from tasks.decisions.gates.justification import decide_justification
 from tasks.decisions.gates.need import decide_need
 from tasks.decisions.gates.power import decide_power
@@ -17,6 +17,7 @@ __all__ = [
     "GuardrailEvidence",
     "ScoredRows",
     "ServingFacts",
+    "TaskScores",
     "decide_contract",
     "decide_escalation",
     "decide_fairness",

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
-from data_contracts.records.metrics import METRICS
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import OnBreach, Policy, Remedy
 from data_contracts.records.rungs import Rung
@@ -266,4 +265,4 @@ def _sentence(best: PilotTrial, rules: Sequence[RuleResult], verdict: Verdict, r
 
 
 def _word(policy: Policy) -> str:
-    return "at least" if METRICS[policy.metric].higher_is_better else "at most"
+    return "at least" if policy.measure.higher_is_better else "at most"

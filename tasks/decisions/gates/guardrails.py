@@ -8,18 +8,20 @@ correction over all of them; all must pass, so passing needs none.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from data_contracts.records.decision import Interval, RuleResult, Verdict
-from data_contracts.records.metrics import METRICS
 from data_contracts.records.policy import (
     ForgettingRule,
     FormatRule,
+    LmEvalRule,
     OnBreach,
     Policy,
     ServingRule,
     SliceRule,
 )
 from tasks.decisions.gates.rules import ScoredRows, confidence, paired_gain, plain_rule
-from tasks.decisions.statistics import seeded_difference_interval, seeded_mean_interval
+from tasks.decisions.statistics import pair, seeded_difference_interval, seeded_mean_interval
 from tasks.decisions.statistics.comparisons import holm, p_value_below
 
 GUARDRAIL = "guardrail: "
@@ -33,6 +35,17 @@ class ServingFacts:
     latency_ratio: float
     """Seconds a generated token, or a label, over those of the base."""
     artifact_bytes: int
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Base and trained model on the same documents of a task, in the task's own metric."""
+
+    base: ScoredRows
+    """One line."""
+    trained: ScoredRows
+    """One line a seed."""
+    higher_is_better: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class GuardrailEvidence:
     well_formed: ScoredRows | None = None
     """1 where an answer has the form asked for."""
     serving: ServingFacts | None = None
+    tasks: Mapping[str, TaskScores] = field(default_factory=dict)
+    """By the name of the policy's rule, what lm-eval found."""
 
 
 _NOTHING_TO_FORGET = RuleResult(
@@ -103,6 +118,7 @@ def guardrail_rules(
         rules.append(_NOTHING_TO_FORGET)
     if rails.answer_format is not None:
         judged.append(_format_rail(rails.answer_format, evidence))
+    judged += [_task_rail(rule, evidence.tasks.get(rule.name)) for rule in rails.lm_eval]
     harmed_names = _harmed(judged, OnBreach.BLOCK, alpha) | _harmed(judged, OnBreach.WARN, alpha)
     rules += [_rule(rail, alpha, harmed=rail.name in harmed_names) for rail in judged]
     if rails.serving is not None:
@@ -162,7 +178,7 @@ def _too_few(rule: SliceRule, found: int) -> RuleResult:
 
 
 def _slice_rail(rule: SliceRule, trained: ScoredRows, base: ScoredRows, policy: Policy) -> _Rail:
-    metric = METRICS[policy.metric]
+    metric = policy.measure
     return _Rail(
         name=rule.name,
         interval=lambda alpha: paired_gain(trained, base, metric, alpha),
@@ -190,6 +206,30 @@ def _forgetting_rail(rule: ForgettingRule, evidence: GuardrailEvidence) -> _Rail
         floor=-rule.margin,
         figure="loss on a general text better by",
         promise=f"its loss rises by no more than {rule.margin:g} nats a token",
+        on_breach=rule.on_breach,
+    )
+
+
+def _task_rail(rule: LmEvalRule, found: TaskScores | None) -> _Rail:
+    if found is None:
+        raise ValueError(f"the policy guards {rule.name}, and no scores of it are given")
+    base, trained = found.base.scores, found.trained.scores
+    # Seeds of one rung lie on the same documents, so one pairing serves them all.
+    base = pair(found.trained.row_ids, trained[0], found.base.row_ids, base[0])[1][np.newaxis]
+    better, worse = (trained, base) if found.higher_is_better else (base, trained)
+    both = np.concatenate([base, trained])
+    return _Rail(
+        name=rule.name,
+        interval=lambda alpha: seeded_difference_interval(
+            better,
+            worse,
+            binary=bool(np.isin(both, (0.0, 1.0)).all()),
+            alpha=alpha,
+            span=max(float(np.ptp(both)), 1e-9),
+        ),
+        floor=-rule.margin,
+        figure=f"{rule.metric} better by",
+        promise=f"no worse than the base by more than {rule.margin:g}",
         on_breach=rule.on_breach,
     )
 

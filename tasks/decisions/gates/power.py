@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from data_contracts.records.decision import Decision, Gate, RuleResult
 from data_contracts.records.looks import RegisteredLook, Registration
-from data_contracts.records.metrics import METRICS
 from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.rules import all_of, plain_rule
@@ -37,7 +36,7 @@ def decide_power(registration: Registration, *, policy: Policy, run_id: str) -> 
         _looks_rule(registration, policy),
         _level_rule(gate, policy),
         *_shortfall_rules(gate, policy),
-        *(() if not METRICS[policy.metric].binary else (_paired_rule(gate, policy),)),
+        *(() if not policy.measure.binary else (_paired_rule(gate, policy),)),
     )
     verdict = all_of(rules)
     decisive = [rule.sentence for rule in rules if rule.decides and rule.verdict is not verdict.PASS]
@@ -132,7 +131,7 @@ def _noise(look: RegisteredLook, policy: Policy, seeds: int) -> SeedNoise:
     """
     if seeds == 1:
         return ONE_SEED
-    luck = policy.power.discordance / 2.0 / max(1, look.rows) if METRICS[policy.metric].binary else 0.0
+    luck = policy.power.discordance / 2.0 / max(1, look.rows) if policy.measure.binary else 0.0
     return SeedNoise(seeds=seeds, deviation=(policy.power.seed_spread**2 + luck) ** 0.5)
 
 
@@ -183,7 +182,7 @@ def _paired_rule(look: RegisteredLook, policy: Policy) -> RuleResult:
 
 
 def _sized_level(policy: Policy) -> ProportionLevel | MeanLevel | None:
-    metric = METRICS[policy.metric]
+    metric = policy.measure
     if metric.binary:
         return ProportionLevel(policy.target if metric.higher_is_better else 1.0 - policy.target)
     deviation = policy.power.standard_deviation

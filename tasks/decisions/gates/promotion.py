@@ -1,7 +1,6 @@
 """The promotion gate: may the challenger take the champion's place?"""
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
-from data_contracts.records.metrics import METRICS
 from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.guardrails import GUARDRAIL
@@ -73,7 +72,7 @@ def _floor_rule(challenger: ScoredRows, policy: Policy, alpha: float) -> RuleRes
     floor = policy.promotion.floor if policy.promotion.floor is not None else policy.lenient_target
     level = level_rule(challenger, policy, alpha)
     assert level.interval is not None
-    higher = METRICS[policy.metric].higher_is_better
+    higher = policy.measure.higher_is_better
     return level.model_copy(
         update={
             "name": f"{LEVEL} above the floor",
@@ -94,7 +93,7 @@ def _against(
 ) -> RuleResult:
     allowed = policy.promotion.margin if policy.promotion.margin is not None else policy.margin
     allowed = allowed if margin is None else margin
-    interval = paired_gain(challenger, rival, METRICS[policy.metric], alpha)
+    interval = paired_gain(challenger, rival, policy.measure, alpha)
     return RuleResult(
         name=name,
         observed=f"{policy.metric} better by {interval}",

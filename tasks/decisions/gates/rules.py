@@ -11,7 +11,7 @@ import numpy as np
 
 from data_contracts.errors import PairingError
 from data_contracts.records.decision import Interval, RuleResult, Verdict
-from data_contracts.records.metrics import METRICS, Metric
+from data_contracts.records.metrics import Metric
 from data_contracts.records.policy import OnBreach, Policy
 from tasks.decisions.statistics import (
     Scores,
@@ -74,7 +74,7 @@ def alpha_of_look(policy: Policy, *, second: bool, reserve: bool) -> float:
 
 def level_rule(scored: ScoredRows, policy: Policy, alpha: float) -> RuleResult:
     """Is the mean at the target, less the margin? One-sample, on the metric's own scale."""
-    metric = METRICS[policy.metric]
+    metric = policy.measure
     interval = seeded_mean_interval(
         scored.scores, binary=metric.binary, alpha=alpha, span=_span(metric, scored.scores)
     )
@@ -104,7 +104,7 @@ def gain_rule(
     Raises:
         PairingError: the two were scored on different rows.
     """
-    interval = paired_gain(better, worse, METRICS[policy.metric], alpha)
+    interval = paired_gain(better, worse, policy.measure, alpha)
     return RuleResult(
         name=name,
         observed=f"{policy.metric} better by {interval}",

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts.errors import PairingError, PermitRefusedError
 from data_contracts.records.decision import Decision, Gate, Verdict
-from data_contracts.records.metrics import Task
+from data_contracts.records.metrics import Metric, Task
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
@@ -19,6 +19,7 @@ from tasks.decisions.gates import (
     GuardrailEvidence,
     ScoredRows,
     ServingFacts,
+    TaskScores,
     decide_contract,
     decide_escalation,
     decide_fairness,
@@ -325,11 +326,62 @@ def test_answers_must_have_the_form_asked_for(share: float, verdict: str) -> Non
     assert verdicts(decision)["guardrail: answer format"].value == verdict
 
 
+@pytest.mark.parametrize(
+    ("trained", "verdict"), [(0.80, "pass"), (0.772, "inconclusive"), (0.70, "fail"), (0.9, "pass")]
+)
+def test_a_task_of_lm_eval_is_held_against_the_base(trained: float, verdict: str) -> None:
+    policy = guarded(lm_eval=[{"task": "tasks/arc.yaml", "margin": 0.03}])
+    found = TaskScores(base=right(0.8), trained=right(trained, seeds=3), higher_is_better=True)
+    evidence = GuardrailEvidence(tasks={"lm-eval arc acc": found})
+    decision = quality_of(right(0.95, seeds=3), right(0.5), policy, guardrails=evidence)
+    assert verdicts(decision)["guardrail: lm-eval arc acc"].value == verdict
+
+
+def test_a_task_whose_metric_is_an_error_rate_is_harmed_by_a_rise() -> None:
+    policy = guarded(lm_eval=[{"task": "lambada", "metric": "loss", "margin": 0.1}])
+    for rise, verdict in ((-0.5, "pass"), (0.5, "fail")):
+        found = TaskScores(base=errors(3.0), trained=errors(3.0 + rise), higher_is_better=False)
+        evidence = GuardrailEvidence(tasks={"lm-eval lambada loss": found})
+        decision = quality_of(right(0.95), right(0.5), policy, guardrails=evidence)
+        assert verdicts(decision)["guardrail: lm-eval lambada loss"].value == verdict
+
+
+def test_documents_of_a_task_are_paired_by_their_name() -> None:
+    policy = guarded(lm_eval=[{"task": "arc", "margin": 0.0}])
+    base = right(0.5)
+    turned = ScoredRows(base.name, base.row_ids[::-1], base.scores[:, ::-1], base.evidence)
+    found = TaskScores(base=base, trained=turned, higher_is_better=True)
+    evidence = GuardrailEvidence(tasks={"lm-eval arc acc": found})
+    decision = quality_of(right(0.95), right(0.5), policy, guardrails=evidence)
+    interval = next(rule.interval for rule in decision.rules if rule.name.endswith("arc acc"))
+    # Paired by place instead, every row would differ, and the bounds lie at a tenth.
+    assert interval is not None and interval.mean == 0.0 and interval.upper < 0.03
+
+
+def test_a_metric_of_ones_own_has_its_own_direction_and_range() -> None:
+    own = Metric(
+        name="toxicity",
+        tasks=(Task.INSTRUCTION,),
+        higher_is_better=False,
+        minimum=0.0,
+        maximum=1.0,
+        binary=True,
+        sentence="of my own",
+    )
+    policy = Policy(metric="toxicity", own_metric=own, target=0.1, margin=0.05, minimum_uplift=0.05)
+    assert policy.lenient_target == 0.15
+    assert quality_of(right(0.05), right(0.5), policy).verdict is Verdict.PASS
+    assert quality_of(right(0.5), right(0.5), policy).verdict is Verdict.FAIL
+    with pytest.raises(ValueError, match="range"):
+        Policy(**{**policy.model_dump(), "target": 2.0})
+
+
 def test_a_guardrail_without_its_evidence_is_never_passed_over() -> None:
     for rails in (
         {"forgetting": {}},
         {"answer_format": {"pattern": "x"}},
         {"serving": {"maximum_latency_ratio": 2.0}},
+        {"lm_eval": [{"task": "arc_easy", "margin": 0.02}]},
     ):
         with pytest.raises(ValueError, match="policy"):
             quality_of(right(0.95), right(0.5), guarded(**rails))

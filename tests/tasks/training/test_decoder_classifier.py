@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_contracts.records.evidence import Rung
 from data_contracts.records.metrics import Task
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.fit import fit

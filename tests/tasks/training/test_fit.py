@@ -18,7 +18,7 @@ from tasks.training.baseline import fit_probe
 from tasks.training.fit import Fitted, fit, planned_steps
 from tasks.training.loading import load_base
 from tasks.training.rungs import FullRung, PilotRung, prepare
-from tasks.training.score import score, text_scores
+from tasks.training.score import score
 from tests.tasks.training.conftest import Encoded
 
 DIGEST = "sha256:" + "0" * 64
@@ -308,11 +308,3 @@ def test_a_probe_of_two_labels_gives_both_probabilities(encoded: Encoded, tmp_pa
     )
     fit_probe(base=two.base, train=two.train, tune=two.tune, artifact=tmp_path)
     assert np.exp(-scores(two, Rung.BASELINE, tmp_path)).mean() > 0.6
-
-
-def test_text_scores_are_what_they_are_called() -> None:
-    values = text_scores(["K AE T", "K AE", "", "D AO G Z"], ["K AE T", "K AE T", "K AE T", "D AO G"])
-    assert values["exact_match"].tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert values["word_error_rate"].tolist() == pytest.approx([0.0, 1 / 3, 1.0, 1 / 3])
-    assert values["rouge_l"][0] == 1.0 and values["chrf"][0] == pytest.approx(100.0)
-    assert values["rouge_l"][2] == 0.0 and values["chrf"][2] == 0.0

@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.laboratory import laboratory_rung
 from data_contracts.errors import TrainingDivergedError
-from data_contracts.records.evidence import Rung
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.training.fit import Fitted, fit

@@ -1,0 +1,117 @@
+"""The stage that scores base and trained model on tasks of lm-eval, for the guardrails of the policy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data_contracts.records.base import FolderRecord
+from data_contracts.records.lm_eval import LmEvalScores
+from data_contracts.records.policy import LmEvalRule
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import RunSettings
+from tasks.decisions.gates import ScoredRows, TaskScores
+from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
+from tasks.evidence.store import StageKey, Stored
+from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings, Trained
+from tasks.stages.measure import measured
+from tasks.stages.rows import head_of, tokenizer_of
+from tasks.stages.watching import listener
+from tasks.training.lm_eval_tasks import is_task_file, require_task, score_task
+
+
+def require_lm_eval_tasks(settings: RunSettings) -> None:
+    """Raises ``InputError`` if lm-eval or a task of the policy is missing, before anything is trained."""
+    for rule in settings.policy.guardrails.lm_eval:
+        require_task(rule.task, rule.metric, where=_where(rule))
+
+
+def task_scores(
+    context: RunContext, findings: Findings, rule: LmEvalRule, trainings: Sequence[Trained]
+) -> TaskScores:
+    """Base and trained models (one a seed) on the task of ``rule``."""
+    base = lm_eval_stage(context, findings, rule, None)
+    trained = [lm_eval_stage(context, findings, rule, each) for each in trainings]
+    return TaskScores(
+        base=_rows("the base", [base]),
+        trained=_rows("the trained model", trained),
+        higher_is_better=base.record.higher_is_better,
+    )
+
+
+@task(name="lm-eval", task_run_name="lm-eval {rule.name}", cache_policy=NO_CACHE)
+def lm_eval_stage(
+    context: RunContext, findings: Findings, rule: LmEvalRule, trained: Trained | None
+) -> Stored[LmEvalScores]:
+    """One artifact, or the base, on one task."""
+    assert findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
+    rung = trained.rung if trained else Rung.BASELINE
+    artifact = trained.artifact if trained else None
+    identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    key = StageKey(
+        stage="lm-eval",
+        inputs={
+            "base": base.identity(),
+            "artifact": identity,
+            "task": _content(rule),
+            "metric": rule.metric,
+            "limit": rule.limit,
+        },
+        code=code_digest("data_contracts", "tasks.training", "tasks.stages.lm_eval", "tasks.stages.rows"),
+        packages=package_versions((*SCORING_PACKAGES, "lm-eval")),
+    )
+
+    def build(_: Path) -> LmEvalScores:
+        tokenizer = tokenizer_of(base)
+        scores = score_task(
+            base=Path(base.folder),
+            artifact=artifact,
+            rung=rung,
+            head=head_of(snapshot.record, tokenizer),
+            tokenizer=tokenizer,
+            task=rule.task,
+            metric=rule.metric,
+            limit=rule.limit,
+            where=_where(rule),
+        )
+        return LmEvalScores(
+            artifact=identity,
+            task=rule.task,
+            metric=rule.metric,
+            higher_is_better=scores.higher_is_better,
+            row_ids=scores.row_ids,
+            values=scores.values,
+        )
+
+    with measured() as measurement:
+        stored = context.store.reuse_or_build(key, LmEvalScores, build)
+    folder = trained.folder if trained else "baseline"
+    context.dossier.add_stage(f"{folder}/{rule.folder}", stored.folder)
+    line = f"{rule.name} {float(np.mean(stored.record.values)):.4g}, {folder}"
+    listener().stage_ended("lm-eval", line, measurement.cost, stored.reused)
+    return stored
+
+
+def _rows(name: str, stored: Sequence[Stored[LmEvalScores]]) -> ScoredRows:
+    return ScoredRows(
+        name=name,
+        row_ids=stored[0].record.row_ids,
+        scores=np.array([each.record.values for each in stored]),
+        evidence=tuple(each.record.digest() for each in stored),
+    )
+
+
+def _content(rule: LmEvalRule) -> str:
+    """A task file may name others beside it, so its whole folder is what it depends on."""
+    if not is_task_file(rule.task):
+        return rule.task
+    path = Path(rule.task)
+    return f"{path.name} in {FolderRecord.of(path.parent).digest()}"
+
+
+def _where(rule: LmEvalRule) -> str:
+    return f"policy.guardrails.lm_eval, {rule.task}"
