@@ -31,11 +31,12 @@ from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.processes import fit_on
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_artifact
 from tasks.stages.training import CODE, train_rung
 from tasks.stages.watching import StageProgress, listener
-from tasks.training.fit import fit, planned_steps
+from tasks.training.fit import planned_steps
 from tasks.training.rungs import PilotRung
 
 _WORST = 1e9
@@ -134,7 +135,8 @@ def try_rate(
         tokenizer = tokenizer_of(base)
         lowest, earlier = None, NOTHING_SPENT
         with measured() as trying, suppress(TrainingDivergedError):
-            fitted = fit(
+            fitted = fit_on(
+                run.compute,
                 base=Path(base.folder),
                 base_name=base.source,
                 base_digest=base.identity(),

@@ -1,7 +1,7 @@
 """Training one rung with transformers' Trainer: what it may train, in which order rows come, what it reports.
 
-Float32 throughout, on one process. How it survives being killed, asked to end, or short of memory is in
-``survival``.
+Float32 throughout, on one process or, started by torchrun, on several. How it survives being killed, asked to
+end, or short of memory is in ``survival``.
 """
 
 import math
@@ -17,7 +17,7 @@ from data_contracts.records.evidence import CurvePoint, TrainingConditions
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.training.arguments import training_arguments
+from tasks.training.arguments import rows_at_once, training_arguments
 from tasks.training.batching import pad_batch
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
@@ -29,6 +29,7 @@ from tasks.training.order import training_order
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, PilotRung, adapted_module_names, prepare
 from tasks.training.saving import save_trained
+from tasks.training.sharding import shard, wait_for_all, world_size
 from tasks.training.survival import train_through
 from tasks.training.trainer import add_callback, trainer_class
 
@@ -97,6 +98,7 @@ def fit(
     )
     with shortage_explained("the model does not fit"):
         prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
+        sharded = shard(prepared.model, prepared.method)
     model, what = prepared.model, f"train {rung.rung}"
     with (
         tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
@@ -106,6 +108,8 @@ def fit(
     ):
 
         def build(course: Course) -> Any:
+            # A checkpoint of fewer processes may have had more rows in each.
+            course.micro_batch_size = rows_at_once(course.micro_batch_size, training.effective_batch_size)
             trainer = trainer_class()(
                 model=model,
                 args=training_arguments(scratch, training, course, learning_rate, total_steps, seed),
@@ -127,6 +131,7 @@ def fit(
         trainer = train_through(build, beginning, keeper=keeper, stop=stop, scratch=Path(scratch))
         course: Course = trainer.course
     save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
+    wait_for_all()
     steps = trainer.state.global_step
     return Fitted(
         steps=steps,
@@ -138,18 +143,20 @@ def fit(
         total_parameters=sum(p.numel() for p in model.parameters()),
         adapted_modules=adapted_module_names(model),
         curve=_curve(course, trainer.state.log_history),
-        conditions=_conditions(course, model, deterministic=deterministic),
+        conditions=_conditions(course, model, deterministic=deterministic, sharded=sharded),
         earlier=Cost(seconds=course.seconds, cpu_seconds=course.cpu_seconds, peak_memory_bytes=0),
     )
 
 
-def _conditions(course: Course, model: Any, *, deterministic: bool) -> TrainingConditions:
+def _conditions(course: Course, model: Any, *, deterministic: bool, sharded: bool) -> TrainingConditions:
     import torch
 
     return TrainingConditions(
         device=model.device.type,
         torch_threads=torch.get_num_threads(),
         deterministic_algorithms=deterministic,
+        processes=world_size(),
+        sharded=sharded,
         micro_batch_size=course.micro_batch_size,
         evaluation_batch_size=course.evaluation_batch_size,
         resumed_from_steps=tuple(course.resumed_from_steps),

@@ -10,6 +10,7 @@ from data_contracts.progress import Tell
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.checkpoints import TrainingState
 from tasks.training.course import Course
+from tasks.training.sharding import is_first
 
 
 @dataclass
@@ -42,6 +43,9 @@ class Keeper:
         if self.place is None:
             return False
         if self.saved_step == state.step and not state.course.evaluation_due:
+            return True
+        if not is_first():
+            self.saved_at, self.saved_step = self.clock(), state.step
             return True
         # Also after a failure: the disk is asked again once the time has come, not at every step.
         self.saved_at = self.clock()

@@ -101,17 +101,24 @@ def agreed(asked: bool) -> bool:
 
 def total(count: int) -> int:
     """Sum over the processes."""
-    if world_size() == 1:
-        return count
+    return count if world_size() == 1 else int(_sum(float(count)))
+
+
+def mean(value: float) -> float:
+    """Mean over the processes."""
+    return value if world_size() == 1 else _sum(value) / world_size()
+
+
+def _sum(value: float) -> float:
     import torch
     import torch.distributed as distributed
 
     # Whole numbers in float64 are exact up to 2^53, and gloo and nccl both add them.
-    value = torch.tensor([float(count)], dtype=torch.float64)
+    shared = torch.tensor([value], dtype=torch.float64)
     if torch.cuda.is_available():
-        value = value.cuda()
-    distributed.all_reduce(value)
-    return int(value.item())
+        shared = shared.cuda()
+    distributed.all_reduce(shared)
+    return float(shared.item())
 
 
 def wait_for_all() -> None:

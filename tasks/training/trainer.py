@@ -19,6 +19,7 @@ from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import fewer_rows, is_out_of_memory, release
 from tasks.training.methods.kinds import AdapterMethod
+from tasks.training.sharding import agreed, mean, total, world_size
 
 
 class MicroBatchTooLargeError(Exception):
@@ -47,9 +48,11 @@ def trainer_class() -> Any:
         """Copies in the processor's memory; only with early stopping."""
         step_start: StepStart | None = None
         step_loss = 0.0
+        step_rows = step_tokens = 0
+        """Of this process alone."""
 
         def begin_step(self) -> None:
-            self.step_loss = 0.0
+            self.step_loss, self.step_rows, self.step_tokens = 0.0, 0, 0
             self.step_start = StepStart(
                 RandomState.now(),
                 self._tr_loss.clone(),
@@ -59,8 +62,8 @@ def trainer_class() -> Any:
 
         def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             labels = inputs["labels"]
-            self.course.rows_seen += int(labels.shape[0])
-            self.course.supervised_tokens += int((labels != IGNORED_LABEL).sum())
+            self.step_rows += int(labels.shape[0])
+            self.step_tokens += int((labels != IGNORED_LABEL).sum())
             try:
                 loss = super().training_step(model, inputs, *arguments, **options)
             except Exception as error:
@@ -68,7 +71,8 @@ def trainer_class() -> Any:
                     raise MicroBatchTooLargeError(str(error)) from error
                 raise
             self.step_loss += float(loss)
-            if not math.isfinite(self.step_loss):
+            # Several processes would wait for this one; their gradient, which is everybody's, tells them all.
+            if not math.isfinite(self.step_loss) and world_size() == 1:
                 raise self._diverged(self.state.global_step + 1, f"the loss is {float(loss)}")
             return loss
 
@@ -79,8 +83,10 @@ def trainer_class() -> Any:
             return norm
 
         def end_step(self) -> None:
+            self.course.rows_seen += total(self.step_rows)
+            self.course.supervised_tokens += total(self.step_tokens)
             losses = self.course.step_losses
-            losses.append(self.step_loss)
+            losses.append(mean(self.step_loss))
             del losses[: -WINDOW - STEPS_IN_A_ROW]
             assert self.course.untrained_loss is not None
             if has_exploded(losses, untrained=self.course.untrained_loss):
@@ -114,21 +120,25 @@ def trainer_class() -> Any:
 
         def _evaluate_in_memory(self, *arguments: Any, **options: Any) -> dict[str, float]:
             while True:
+                # Trainer would divide by the tokens of all processes, rows that fill up the last batch too.
+                self.args.average_tokens_across_devices = False
                 try:
                     metrics: dict[str, float] = super().evaluate(*arguments, **options)
                     return metrics
                 except Exception as error:
                     rows = self.args.per_device_eval_batch_size
                     fewer = fewer_rows(rows, rows) if is_out_of_memory(error) else None
-                    if fewer is None:
+                    if fewer is None or world_size() > 1:
                         raise
+                finally:
+                    self.args.average_tokens_across_devices = True
                 release()
                 self.args.per_device_eval_batch_size = self.course.evaluation_batch_size = fewer
                 sentence = f"Memory ran out with {rows} rows of tune at once; it goes on with {fewer}."
                 note(self.course, sentence, self.keeper.tell)
 
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:
-            if self.stop:
+            if self.stop and world_size() == 1:
                 raise EvaluationCutError
             return super().prediction_step(*arguments, **options)
 
@@ -185,9 +195,9 @@ def add_callback(trainer: Any, progress: Progress, what: str, total_steps: int) 
             if state.global_step == total_steps:
                 # The last point of the curve, whether or not the steps divide evenly.
                 control.should_log = control.should_evaluate = True
-            elif trainer.stop:
+            elif trainer.stop.agreed():
                 control.should_training_stop = True
-            elif trainer.keeper.due(state.global_step):
+            elif agreed(trainer.keeper.due(state.global_step)):
                 control.should_save = True
 
     trainer.remove_callback(PrinterCallback)
