@@ -52,6 +52,10 @@ class TrainingMemoryError(LorafirstError, MemoryError):
     """Training does not fit into memory, one row at a time or because of its optimizer."""
 
 
+class ArtifactUnwrittenError(LorafirstError, OSError):
+    """A trained model could not be written, for example because the disk is full."""
+
+
 class TrainingStopped(KeyboardInterrupt):
     """Somebody asked the process to end while it trained. The message says where it goes on.
 

@@ -80,6 +80,33 @@ class TrainingConditions(Record):
     """What befell it on the way, in sentences: resumptions, damaged or lost checkpoints, memory."""
 
 
+class SeenTokens(Record):
+    """What the tensors of a training held, over all steps."""
+
+    tokens: int
+    """Padding left out."""
+    padding: int
+    """Positions computed that held no token."""
+    supervised: int
+    """Tokens, or labels of a classification task, that the loss was taken on."""
+    replayed_rows: int
+    """Rows that were not the data's own."""
+    packed: bool
+    """Whether the rows of a micro-batch were laid end to end."""
+    layout: str
+    """Why they were, or were not."""
+
+    @property
+    def padding_share(self) -> float:
+        """Of all positions computed."""
+        return self.padding / max(1, self.tokens + self.padding)
+
+    @property
+    def sentence(self) -> str:
+        laid = "packed" if self.packed else f"{self.padding_share:.1%} padding"
+        return f"{self.supervised:,} of {self.tokens:,} tokens supervised, {laid}"
+
+
 class TrainingEvidence(Record):
     """How one rung was trained."""
 
@@ -104,6 +131,8 @@ class TrainingEvidence(Record):
     supervised_tokens: int
     """Tokens (instruction) or labels (classification) that the loss was taken on, over all steps."""
     truncated_rows: int
+    """Rows of the training data that were cut to ``max_tokens``."""
+    seen: SeenTokens
     trainable_parameters: int
     total_parameters: int
     adapted_modules: tuple[str, ...]

@@ -45,8 +45,8 @@ class PilotTrial(Record):
     evidence: tuple[Digest, ...]
     """Of training and of scoring on ``tune``; none where training diverged."""
     diverged: bool = False
-    """The loss became NaN or infinite: there is nothing to score, and the scores here are the worst there
-    are."""
+    """The loss became NaN or infinite, or exploded: there is nothing to score, and the scores here are the
+    worst there are."""
 
     @property
     def capacity_bits(self) -> float:

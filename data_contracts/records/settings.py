@@ -207,6 +207,45 @@ class FullSettings(Record):
     """Peak rate. Unset: the usual one for a model of this width (LoRA Without Regret, 2025)."""
 
 
+class Packing(StrEnum):
+    """Whether rows of a micro-batch share one sequence."""
+
+    AUTO = "auto"
+    """Packed where attention passes over whole other rows (flash attention), padded elsewhere: measured with
+    135M parameters on a processor, packing was never faster."""
+    ON = "on"
+    """Refused for a model whose attention does not stay within rows."""
+    OFF = "off"
+    """Rows of similar length side by side, padded to the longest."""
+
+
+class ReplayColumns(Record):
+    """Which columns of the replayed rows hold what. Unset means the column has the field's own name."""
+
+    text: str | None = None
+    """For continued pretraining."""
+    prompt: str | None = None
+    """For instructions, with ``completion``."""
+    completion: str | None = None
+    """The answer wanted."""
+    messages: str | None = None
+    """For conversations."""
+
+
+class ReplaySettings(Record):
+    """Rows of general use, mixed in so that the model forgets less of what it knew."""
+
+    source: str = Field(min_length=1, examples=["general.jsonl"])
+    """As ``data.source``."""
+    share: Share = 0.1
+    """Share of the rows of each optimizer step, to the nearest whole row and at least one. The number of
+    steps stays as planned from the data's own rows, of which so much less is seen: raise ``epochs`` to see
+    them as often as without."""
+    form: DataForm | None = None
+    """As ``data.form``."""
+    columns: ReplayColumns = ReplayColumns()
+
+
 class TrainingSettings(Record):
     """What pilot and full share, so that they see the same rows, in the same order, for as many steps."""
 
@@ -233,6 +272,32 @@ class TrainingSettings(Record):
     """Training that is killed loses at most about so many minutes. Without effect on the weights."""
     checkpoint_steps: int | None = Field(default=None, ge=1)
     """Also saves after every so many steps. Without effect on the weights."""
+    packing: Packing = Packing.AUTO
+    """``on`` lays the rows of a micro-batch end to end, each attending to itself alone: same rows, same loss,
+    no padding."""
+    replay: ReplaySettings | None = None
+    """Unset: the data's own rows alone."""
+
+    @model_validator(mode="after")
+    def _replays_some_of_a_batch(self) -> Self:
+        if self.replay is not None and not 1 <= self.replayed_rows < self.effective_batch_size:
+            raise ValueError(
+                f"replay.share {self.replay.share:g} of effective_batch_size {self.effective_batch_size} "
+                "must leave at least one row of each kind: raise effective_batch_size"
+            )
+        return self
+
+    def without_places(self) -> Self:
+        """The same with only the name of what is replayed, wherever it lies."""
+        if self.replay is None:
+            return self
+        replay = self.replay.model_copy(update={"source": Path(self.replay.source).name})
+        return self.model_copy(update={"replay": replay})
+
+    @property
+    def replayed_rows(self) -> int:
+        """Rows of each optimizer step that are not the data's own."""
+        return max(1, round(self.replay.share * self.effective_batch_size)) if self.replay else 0
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
@@ -244,8 +309,10 @@ class TrainingSettings(Record):
         return self
 
     def decisive(self) -> dict[str, object]:
-        """The settings that the trained weights follow from: all but when checkpoints are saved."""
-        return self.model_dump(mode="json", exclude={"checkpoint_minutes", "checkpoint_steps"})
+        """The settings that the trained weights follow from: all but when checkpoints are saved, and where
+        what is replayed lies."""
+        settings = self.without_places()
+        return settings.model_dump(mode="json", exclude={"checkpoint_minutes", "checkpoint_steps"})
 
     @property
     def rows_in_memory(self) -> int:
@@ -291,7 +358,8 @@ class RunSettings(Record):
     name: Name
     """Begins the run's id and its folder."""
     task: Task
-    """``classification`` (text and label) or ``instruction`` (messages, or prompt and completion)."""
+    """``classification`` (text and label), ``instruction`` (messages, or prompt and completion) or
+    ``completion`` (text to go on with: continued pretraining)."""
     model: ModelSettings
     data: DataSettings
     splits: SplitSettings = SplitSettings()
@@ -318,7 +386,7 @@ class RunSettings(Record):
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
-        if METRICS[self.policy.metric].task is not self.task:
+        if not METRICS[self.policy.metric].judges(self.task):
             raise ValueError(
                 f"policy.metric {self.policy.metric!r} does not apply to task {self.task.value!r}; "
                 f"choose one of {', '.join(metrics_for(self.task))}"
@@ -336,8 +404,13 @@ class RunSettings(Record):
             for rule in rails.slices
             if rule.column not in known
         ]
-        if self.task is Task.CLASSIFICATION and rails.answer_format is not None:
-            faults.append("policy.guardrails.answer_format is about generated text; a classifier has none")
+        if self.task is not Task.INSTRUCTION and rails.answer_format is not None:
+            what = "a classifier has none" if self.task is Task.CLASSIFICATION else "texts are not answered"
+            faults.append(f"policy.guardrails.answer_format is about answers; {what}")
+        if self.task is Task.CLASSIFICATION and self.training.replay is not None:
+            faults.append("training.replay takes rows of the task, and general rows have none of its labels")
+        if self.task is Task.CLASSIFICATION and self.training.packing is Packing.ON:
+            faults.append("training.packing: a classifier gives one answer a sequence; set it to auto or off")
         if faults:
             raise ValueError("; ".join(faults))
         return self

@@ -32,7 +32,8 @@ from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.processes import fit_on
-from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.replay import replay_digest, replayed
+from tasks.stages.rows import count_encoded, encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_artifact
 from tasks.stages.training import CODE, train_rung
 from tasks.stages.watching import StageProgress, listener
@@ -124,6 +125,7 @@ def try_rate(
             "training": training.decisive(),
             "pilot": tried.model_dump(mode="json"),
             "seed": run.seed,
+            "replay": replay_digest(findings),
         },
         code=code_digest(*CODE, "tasks.stages.pilots"),
         packages=package_versions(TRAINING_PACKAGES),
@@ -149,6 +151,7 @@ def try_rate(
                 learning_rate=learning_rate,
                 seed=run.seed,
                 artifact=folder / "adapter",
+                replayed=replayed(context, findings),
                 checkpoints=checkpoints,
                 progress=StageProgress(f"sweep {learning_rate:g}"),
                 tell=listener().noted,
@@ -188,7 +191,7 @@ def _train_trial(
         return
     scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
     evidence = trained.stored.record
-    rows = findings.snapshot.record.split(Split.TRAIN).rows
+    rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
     per_pass = round(evidence.supervised_tokens / max(1, evidence.rows_seen) * rows)
     findings.trials.append(
         PilotTrial(
@@ -221,7 +224,8 @@ def _diverged_trial(
     assert findings.snapshot is not None and settings.learning_rate is not None
     metric = METRICS[context.settings.policy.metric]
     worst = metric.minimum if metric.higher_is_better else (metric.maximum or _WORST)
-    steps = planned_steps(findings.snapshot.record.split(Split.TRAIN).rows, context.settings.training)
+    rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
+    steps = planned_steps(rows, context.settings.training)
     return PilotTrial(
         number=number,
         settings=settings,

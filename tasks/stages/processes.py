@@ -44,6 +44,7 @@ def fit_on(
     learning_rate: float,
     seed: int,
     artifact: Path,
+    replayed: Any | None = None,
     checkpoints: CheckpointFolder | None = None,
     progress: Progress,
     tell: Tell,
@@ -68,6 +69,7 @@ def fit_on(
             learning_rate=learning_rate,
             seed=seed,
             artifact=artifact,
+            replayed=replayed,
             checkpoints=checkpoints,
             progress=progress,
             tell=tell,
@@ -90,7 +92,7 @@ def fit_on(
     # Beside the artifact, because every host must see it.
     with tempfile.TemporaryDirectory(prefix=".job-", dir=artifact.resolve().parent) as folder:
         with quiet_libraries():
-            write_job(Path(folder), job, train=train, tune=tune)
+            write_job(Path(folder), job, train=train, tune=tune, replayed=replayed)
         _run(Path(folder), compute, progress, tell)
         return TypeAdapter(Fitted).validate_json((Path(folder) / RESULT).read_bytes())
 

@@ -20,6 +20,7 @@ from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.processes import fit_on
+from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
@@ -28,7 +29,7 @@ from tasks.training.saving import merge
 
 CODE = (
     *("data_contracts", "tasks.training", "tasks.data"),
-    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.curves"),
+    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.replay", "tasks.stages.curves"),
 )
 """The source that a trained artifact depends on."""
 
@@ -145,6 +146,7 @@ def train_rung(
             "start": FolderRecord.of(start).digest() if start else None,
             "learning_rate": learning_rate,
             "seed": seed,
+            "replay": replay_digest(findings),
             # A model trained under another policy was allowed by another question.
             "policy": settings.policy.digest() if permit else None,
         },
@@ -174,6 +176,7 @@ def train_rung(
                 learning_rate=learning_rate,
                 seed=seed,
                 artifact=trained,
+                replayed=replayed(context, findings),
                 checkpoints=checkpoints,
                 progress=StageProgress(folder_name),
                 tell=listener().noted,
@@ -187,7 +190,7 @@ def train_rung(
             rung=rung.rung,
             base_model=base.identity(),
             snapshot=snapshot.record.digest(),
-            training=settings.training,
+            training=settings.training.without_places(),
             pilot=pilot,
             full=full,
             learning_rate=learning_rate,
@@ -199,6 +202,7 @@ def train_rung(
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
             truncated_rows=sum(train["truncated"]),
+            seen=fitted.seen,
             trainable_parameters=fitted.trainable_parameters,
             total_parameters=fitted.total_parameters,
             adapted_modules=fitted.adapted_modules,
@@ -218,7 +222,8 @@ def train_rung(
     line = (
         f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
         f"{evidence.total_parameters:,} parameters trained, loss on tune "
-        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.kept_tune_loss:.3f}"
+        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.kept_tune_loss:.3f}; {evidence.seen.sentence}"
+        + (f", {evidence.truncated_rows:,} rows truncated" if evidence.truncated_rows else "")
     )
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)

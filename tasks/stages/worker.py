@@ -65,6 +65,7 @@ def _train(folder: Path, job: TrainingJob) -> None:
         rung=job.rung(),
         train=read_rows(folder, "train"),
         tune=read_rows(folder, "tune"),
+        replayed=read_rows(folder, "replayed"),
         tokenizer=load_tokenizer(job.base),
         training=job.training,
         learning_rate=job.learning_rate,

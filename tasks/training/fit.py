@@ -13,24 +13,23 @@ from typing import Any
 from data_contracts.checkpointing import CheckpointPlace
 from data_contracts.progress import Progress, Tell, silent, untold
 from data_contracts.records.base import Cost
-from data_contracts.records.evidence import CurvePoint, TrainingConditions
+from data_contracts.records.evidence import CurvePoint, SeenTokens, TrainingConditions
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
-from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.arguments import rows_at_once, training_arguments
-from tasks.training.batching import pad_batch
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
 from tasks.training.interruptions import stop_requests
-from tasks.training.keeping import Keeper
+from tasks.training.keeping import Keeper, writing
 from tasks.training.loading import Head
 from tasks.training.memory import shortage_explained
-from tasks.training.order import training_order
+from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, PilotRung, adapted_module_names, prepare
 from tasks.training.saving import save_trained
 from tasks.training.sharding import shard, wait_for_all, world_size
 from tasks.training.survival import train_through
+from tasks.training.tensors import tensors_for
 from tasks.training.trainer import add_callback, trainer_class
 
 _EVALUATION_ROWS = 32
@@ -51,6 +50,7 @@ class Fitted:
     total_parameters: int
     adapted_modules: tuple[str, ...]
     curve: tuple[CurvePoint, ...]
+    seen: SeenTokens
     conditions: TrainingConditions
     earlier: Cost
     """What the processes that were interrupted had spent up to the checkpoints that training went on from."""
@@ -70,6 +70,7 @@ def fit(
     learning_rate: float,
     seed: int,
     artifact: Path,
+    replayed: Any | None = None,
     checkpoints: CheckpointPlace | None = None,
     progress: Progress = silent,
     tell: Tell = untold,
@@ -77,29 +78,28 @@ def fit(
     """Trains ``rung`` on the encoded rows ``train`` and saves it to ``artifact`` as safetensors.
 
     ``train`` and ``tune`` are datasets with ``input_ids`` and ``labels``. Rows come in an order that
-    depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order.
+    depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order; so do
+    the rows ``replayed`` among them, in the share that ``training`` says.
     ``base_name`` and ``base_digest`` are written into an adapter as the model it belongs to. With
     ``checkpoints`` it goes on from the newest whole one there; whoever gives the place sees to it that they
     are of this very training.
 
     Raises:
         PermitRefusedError: see ``prepare``.
+        InputError: rows are to be packed, and the model does not keep them apart.
         TrainingDivergedError: the loss or a gradient became NaN or infinite, or the loss exploded; names the
             step.
+        ArtifactUnwrittenError: the artifact could not be written.
         TrainingMemoryError: not even one row at a time fits.
         TrainingStopped: the process was asked to end; where there is a place for it, the state is saved.
     """
     total_steps = planned_steps(len(train), training)
-    order = training_order(
-        [len(ids) for ids in train["input_ids"]],
-        steps=total_steps,
-        batch_size=training.effective_batch_size,
-        seed=seed,
-    )
+    mixture = mix(train, replayed, steps=total_steps, training=training, seed=seed)
     with shortage_explained("the model does not fit"):
         prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
-        sharded = shard(prepared.model, prepared.method)
     model, what = prepared.model, f"train {rung.rung}"
+    tensors = tensors_for(model, head, tokenizer, training, mixture)
+    sharded = shard(model, prepared.method)
     with (
         tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
         quiet_libraries(),
@@ -113,14 +113,15 @@ def fit(
             trainer = trainer_class()(
                 model=model,
                 args=training_arguments(scratch, training, course, learning_rate, total_steps, seed),
-                train_dataset=train.select_columns(["input_ids", "labels"]).select(order),
+                train_dataset=mixture.rows,
                 eval_dataset=_by_length(tune.select_columns(["input_ids", "labels"])),
-                data_collator=_collator(head, tokenizer),
+                data_collator=tensors.collate,
             )
             if head.task is Task.CLASSIFICATION:
                 # Trainer leaves averaging over micro-batches to any model whose forward takes keywords, and
                 # classifiers take them without averaging: the gradient would grow with the accumulation.
                 trainer.model_accepts_loss_kwargs = False
+            trainer.collate_evaluation = tensors.collate_evaluation
             trainer.course, trainer.training, trainer.method = course, training, prepared.method
             trainer.keeper, trainer.stop = keeper, stop
             add_callback(trainer, progress, what, total_steps)
@@ -130,7 +131,8 @@ def fit(
         beginning = Course(micro_batch_size=training.rows_in_memory, evaluation_batch_size=_EVALUATION_ROWS)
         trainer = train_through(build, beginning, keeper=keeper, stop=stop, scratch=Path(scratch))
         course: Course = trainer.course
-    save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
+    with writing(artifact):
+        save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
     wait_for_all()
     steps = trainer.state.global_step
     return Fitted(
@@ -143,6 +145,7 @@ def fit(
         total_parameters=sum(p.numel() for p in model.parameters()),
         adapted_modules=adapted_module_names(model),
         curve=_curve(course, trainer.state.log_history),
+        seen=tensors.seen,
         conditions=_conditions(course, model, deterministic=deterministic, sharded=sharded),
         earlier=Cost(seconds=course.seconds, cpu_seconds=course.cpu_seconds, peak_memory_bytes=0),
     )
@@ -174,25 +177,6 @@ def _by_length(rows: Any) -> Any:
     """Rows of similar length side by side, so that evaluation pads little."""
     ids = rows["input_ids"]
     return rows.select(sorted(range(len(ids)), key=lambda index: len(ids[index])))
-
-
-def _collator(head: Head, tokenizer: Any) -> Any:
-    """Pads to the longest row of the batch; attention is masked there and the loss is not taken."""
-    import torch
-
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-
-    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        padded = pad_batch([row["input_ids"] for row in rows], pad=pad)
-        if head.task is Task.CLASSIFICATION:
-            labels = torch.tensor([row["labels"] for row in rows])  # (batch,)
-        else:
-            labels = torch.full_like(padded.ids, IGNORED_LABEL)  # (batch, tokens)
-            for index, row in enumerate(rows):
-                labels[index, : len(row["labels"])] = torch.tensor(row["labels"])
-        return {"input_ids": padded.ids, "attention_mask": padded.attention, "labels": labels}
-
-    return collate
 
 
 def _curve(course: Course, history: list[dict[str, Any]]) -> tuple[CurvePoint, ...]:

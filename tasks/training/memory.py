@@ -18,8 +18,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return not isinstance(error, TrainingMemoryError)
-    # oneDNN, which torch's processor kernels use, names no reason when it cannot get its buffers.
-    no_buffer = isinstance(error, RuntimeError) and "could not create a memory" in str(error)
+    # oneDNN, which torch's processor kernels use, names no reason when it cannot get its buffers. Should it
+    # mean something else, the error after the last attempt quotes it.
+    no_buffer = isinstance(error, RuntimeError) and str(error).startswith("could not create a ")
     return no_buffer or (isinstance(error, Exception) and should_reduce_batch_size(error))
 
 

@@ -24,13 +24,18 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def is_first() -> bool:
-    """Whether this process is the one that writes and tells."""
+def process_number() -> int:
+    """Of this process among those that train together, from 0."""
     if world_size() == 1:
-        return True
+        return 0
     import torch.distributed as distributed
 
-    return distributed.get_rank() == 0
+    return distributed.get_rank()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and tells."""
+    return process_number() == 0
 
 
 def shard(model: Model, method: AdapterMethod | None) -> bool:

@@ -12,6 +12,7 @@ from data_contracts.progress import Progress
 from data_contracts.records.settings import TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.checkpoints import RandomState, StepStart, TrainingState, put_optimizer, trainable_weights
+from tasks.training.collation import rows_in
 from tasks.training.course import Course
 from tasks.training.divergence import FACTOR, STEPS_IN_A_ROW, WINDOW, has_exploded
 from tasks.training.early_stopping import note_point, stop_sentence
@@ -19,7 +20,7 @@ from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import fewer_rows, is_out_of_memory, release
 from tasks.training.methods.kinds import AdapterMethod
-from tasks.training.sharding import agreed, mean, total, world_size
+from tasks.training.sharding import agreed, mean, process_number, total, world_size
 
 
 class MicroBatchTooLargeError(Exception):
@@ -40,6 +41,9 @@ def trainer_class() -> Any:
         training: TrainingSettings
         keeper: Keeper
         stop: StopRequest
+        data_collator: Any
+        collate_evaluation: Any = None
+        """For rows of ``tune``."""
         method: AdapterMethod | None
         """``None`` where base weights are updated."""
         resumed: TrainingState | None = None
@@ -50,6 +54,15 @@ def trainer_class() -> Any:
         step_loss = 0.0
         step_rows = step_tokens = 0
         """Of this process alone."""
+
+        def get_eval_dataloader(self, *arguments: Any, **options: Any) -> Any:
+            # Many rows of like length at once: a sequence of them all would be long, and saves no padding.
+            collate: Any = self.data_collator
+            self.data_collator = self.collate_evaluation
+            try:
+                return super().get_eval_dataloader(*arguments, **options)
+            finally:
+                self.data_collator = collate
 
         def begin_step(self) -> None:
             self.step_loss, self.step_rows, self.step_tokens = 0.0, 0, 0
@@ -62,7 +75,7 @@ def trainer_class() -> Any:
 
         def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             labels = inputs["labels"]
-            self.step_rows += int(labels.shape[0])
+            self.step_rows += rows_in(inputs)
             self.step_tokens += int((labels != IGNORED_LABEL).sum())
             try:
                 loss = super().training_step(model, inputs, *arguments, **options)
@@ -99,7 +112,7 @@ def trainer_class() -> Any:
 
         def _diverged(self, step: int, found: str) -> TrainingDivergedError:
             return TrainingDivergedError(
-                f"Training stopped at step {step} of {self.state.max_steps}: {found}.\n"
+                f"Training stopped at step {step} of {self.args.max_steps}: {found}.\n"
                 f"    expected: a finite loss that does not explode\n"
                 f"    to do:    lower the learning rate ({self.args.learning_rate:g}), "
                 "or look for damaged rows"
@@ -119,23 +132,40 @@ def trainer_class() -> Any:
             return metrics
 
         def _evaluate_in_memory(self, *arguments: Any, **options: Any) -> dict[str, float]:
+            if world_size() > 1:
+                return self._evaluate_together()
             while True:
-                # Trainer would divide by the tokens of all processes, rows that fill up the last batch too.
-                self.args.average_tokens_across_devices = False
                 try:
                     metrics: dict[str, float] = super().evaluate(*arguments, **options)
                     return metrics
                 except Exception as error:
                     rows = self.args.per_device_eval_batch_size
                     fewer = fewer_rows(rows, rows) if is_out_of_memory(error) else None
-                    if fewer is None or world_size() > 1:
+                    if fewer is None:
                         raise
-                finally:
-                    self.args.average_tokens_across_devices = True
                 release()
                 self.args.per_device_eval_batch_size = self.course.evaluation_batch_size = fewer
                 sentence = f"Memory ran out with {rows} rows of tune at once; it goes on with {fewer}."
                 note(self.course, sentence, self.keeper.tell)
+
+        def _evaluate_together(self) -> dict[str, float]:
+            """The mean that one process would take: over batches, each by its rows.
+
+            Trainer's own fills up the last batches with rows of the first, and counts their tokens.
+            """
+            rows, size = self.eval_dataset, self.args.per_device_eval_batch_size
+            starts = range(0, len(rows), size)
+            mine, weighed = process_number(), 0.0
+            for turn in range(math.ceil(len(starts) / world_size())):
+                index = turn * world_size() + mine
+                # Every process takes as many turns, because their weights come together in each.
+                start = starts[min(index, len(starts) - 1)]
+                batch = [rows[place] for place in range(start, min(start + size, len(rows)))]
+                loss, _, _ = self.prediction_step(self.model, self.collate_evaluation(batch), True)
+                weighed += float(loss) * len(batch) if index < len(starts) else 0.0
+            metrics = {"eval_loss": mean(weighed) * world_size() / len(rows)}
+            self.log(metrics)
+            return metrics
 
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:
             if self.stop and world_size() == 1:
@@ -143,7 +173,7 @@ def trainer_class() -> Any:
             return super().prediction_step(*arguments, **options)
 
         def _note_point(self, step: int, loss: float, patience: int) -> None:
-            last = step == self.state.max_steps
+            last = step == self.args.max_steps
             if note_point(self.course, step=step, loss=loss, patience=patience, last=last):
                 weights = trainable_weights(self.model)
                 self.best_weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
