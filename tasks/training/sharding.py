@@ -64,6 +64,17 @@ def shard(model: Model, method: AdapterMethod | None) -> bool:
     return True
 
 
+def reshard(model: Model) -> None:
+    """Parts again what a forward pass without a backward one leaves whole.
+
+    torch 2.13 keeps the outermost group whole until a backward pass; one that was made whole without gradients
+    takes none in the next step, and its weights would stay as they are.
+    """
+    for module in model.modules():
+        if hasattr(module, "reshard"):
+            module.reshard()
+
+
 def whole(tensors: Mapping[str, Any]) -> Tensors:
     """The same tensors, each whole. Every process must ask, for the same ones in the same order."""
     if world_size() == 1:

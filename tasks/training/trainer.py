@@ -20,7 +20,7 @@ from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import fewer_rows, is_out_of_memory, release
 from tasks.training.methods.kinds import AdapterMethod
-from tasks.training.sharding import agreed, mean, process_number, total, world_size
+from tasks.training.sharding import agreed, mean, process_number, reshard, total, world_size
 
 
 class MicroBatchTooLargeError(Exception):
@@ -156,6 +156,8 @@ def trainer_class() -> Any:
             rows, size = self.eval_dataset, self.args.per_device_eval_batch_size
             starts = range(0, len(rows), size)
             mine, weighed = process_number(), 0.0
+            # Else a loss would be divided by the tokens of all the processes.
+            self.args.average_tokens_across_devices = False
             for turn in range(math.ceil(len(starts) / world_size())):
                 index = turn * world_size() + mine
                 # Every process takes as many turns, because their weights come together in each.
@@ -163,8 +165,11 @@ def trainer_class() -> Any:
                 batch = [rows[place] for place in range(start, min(start + size, len(rows)))]
                 loss, _, _ = self.prediction_step(self.model, self.collate_evaluation(batch), True)
                 weighed += float(loss) * len(batch) if index < len(starts) else 0.0
+            self.args.average_tokens_across_devices = True
+            reshard(self.model)
             metrics = {"eval_loss": mean(weighed) * world_size() / len(rows)}
             self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:
