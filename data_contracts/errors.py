@@ -87,3 +87,7 @@ class LookRefusedError(LorafirstError, PermissionError):
 
 class ArtifactDamagedError(LorafirstError, OSError):
     """A stored artifact no longer has the content its evidence names."""
+
+
+class ProcessesFailedError(LorafirstError, ChildProcessError):
+    """One of several processes that train together ended without saying why."""

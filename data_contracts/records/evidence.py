@@ -66,8 +66,12 @@ class TrainingConditions(Record):
     """Of the processor; another number adds up in another order, and the last bits differ."""
     deterministic_algorithms: bool
     """Whether torch was held to algorithms that give the same result every time."""
+    processes: int
+    """That trained together, on all hosts."""
+    sharded: bool
+    """Weights, gradients and moments were parted over the processes (FSDP2); else each held all of them."""
     micro_batch_size: int
-    """Rows in memory at once at the end; fewer than asked for where memory ran out."""
+    """Rows in the memory of each process at once at the end; fewer than asked for where memory ran out."""
     evaluation_batch_size: int
     """Rows at once when the loss on ``tune`` was taken last; fewer than usual where memory ran out."""
     resumed_from_steps: tuple[int, ...]

@@ -31,12 +31,13 @@ from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.processes import fit_on
 from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import count_encoded, encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_artifact
 from tasks.stages.training import CODE, train_rung
 from tasks.stages.watching import StageProgress, listener
-from tasks.training.fit import fit, planned_steps
+from tasks.training.fit import planned_steps
 from tasks.training.rungs import PilotRung
 
 _WORST = 1e9
@@ -136,7 +137,8 @@ def try_rate(
         tokenizer = tokenizer_of(base)
         lowest, earlier = None, NOTHING_SPENT
         with measured() as trying, suppress(TrainingDivergedError):
-            fitted = fit(
+            fitted = fit_on(
+                run.compute,
                 base=Path(base.folder),
                 base_name=base.source,
                 base_digest=base.identity(),

@@ -19,11 +19,11 @@ from tasks.stages.context import RunContext
 from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.processes import fit_on
 from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
-from tasks.training.fit import fit
 from tasks.training.rungs import FullRung, PilotRung, begins_with
 from tasks.training.saving import merge
 
@@ -162,7 +162,8 @@ def train_rung(
         head = head_of(snapshot.record, tokenizer)
         trained = folder / (ArtifactKind.ADAPTER if pilot else ArtifactKind.MODEL)
         with measured() as training:
-            fitted = fit(
+            fitted = fit_on(
+                settings.compute,
                 base=Path(base.folder),
                 base_name=base.source,
                 base_digest=base.identity(),

@@ -5,6 +5,13 @@ from typing import Any
 
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.course import Course
+from tasks.training.sharding import world_size
+
+
+def rows_at_once(rows: int, effective_batch_size: int) -> int:
+    """At most ``rows`` in the memory of each process, so many that whole micro-batches make a step."""
+    share = effective_batch_size // world_size()
+    return next(size for size in range(min(rows, share), 0, -1) if share % size == 0)
 
 
 def training_arguments(
@@ -24,7 +31,8 @@ def training_arguments(
         max_steps=total_steps,
         per_device_train_batch_size=course.micro_batch_size,
         per_device_eval_batch_size=course.evaluation_batch_size,
-        gradient_accumulation_steps=training.effective_batch_size // course.micro_batch_size,
+        gradient_accumulation_steps=training.effective_batch_size // (course.micro_batch_size * world_size()),
+        ddp_find_unused_parameters=False if world_size() > 1 else None,
         learning_rate=learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(total_steps * training.warmup_share),

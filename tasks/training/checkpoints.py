@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.training.course import Course
+from tasks.training.sharding import like, whole
 
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
@@ -97,6 +98,7 @@ class TrainingState:
     @classmethod
     def of(cls, trainer: Any, *, start: StepStart | None = None) -> "TrainingState":
         """Of a running trainer between two steps; inside one that failed, as it was at its ``start``.
+        Where several processes train, every one of them must ask.
 
         Tensors are the trainer's own, not copies.
         """
@@ -156,28 +158,31 @@ class TrainingState:
 
 def trainable_weights(model: Any) -> Tensors:
     """Every parameter that training changes, by name; shared ones once."""
-    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    return whole({name: p.detach() for name, p in model.named_parameters() if p.requires_grad})
 
 
 def put_weights(model: Any, weights: Tensors) -> None:
     """Copies ``weights`` into the parameters of the same names, which must be all that are trainable."""
     import torch
 
-    parameters = trainable_weights(model)
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if parameters.keys() != weights.keys():
         raise ValueError("these weights belong to another model: the names of the parameters differ")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
+            parameter.copy_(like(weights[name], parameter))
 
 
 def put_optimizer(trainer: Any, state: TrainingState) -> None:
     """Moments, rates and schedule as they were; the trainer has just made both anew."""
-    names = {id(p): name for name, p in trainer.model.named_parameters()}
+    parameters = dict(trainer.model.named_parameters())
+    names = {id(p): name for name, p in parameters.items()}
     of_parameter: dict[str, Tensors] = {}
     for key, tensor in state.moments.items():
         parameter, _, moment = key.rpartition("/")
-        of_parameter.setdefault(parameter, {})[moment] = tensor
+        # The count of steps is one number, whatever the parameter's shape.
+        placed = like(tensor, parameters[parameter]) if tensor.dim() else tensor
+        of_parameter.setdefault(parameter, {})[moment] = placed
     current = trainer.optimizer.state_dict()
     order = [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]
     current["state"] = {
@@ -196,9 +201,10 @@ def _remembered(trainer: Any) -> Tensors:
 
 def _moments(trainer: Any) -> Tensors:
     states = trainer.optimizer.state
-    return {
+    moments = {
         f"{name}/{moment}": tensor
         for name, parameter in trainer.model.named_parameters()
         if parameter.requires_grad and parameter in states
         for moment, tensor in states[parameter].items()
     }
+    return whole(moments)

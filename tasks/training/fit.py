@@ -1,7 +1,7 @@
 """Training one rung with transformers' Trainer: what it may train, in which order rows come, what it reports.
 
-Float32 throughout, on one process. How it survives being killed, asked to end, or short of memory is in
-``survival``.
+Float32 throughout, on one process or, started by torchrun, on several. How it survives being killed, asked to
+end, or short of memory is in ``survival``.
 """
 
 import math
@@ -16,7 +16,7 @@ from data_contracts.records.base import Cost
 from data_contracts.records.evidence import CurvePoint, SeenTokens, TrainingConditions
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import TrainingSettings
-from tasks.training.arguments import training_arguments
+from tasks.training.arguments import rows_at_once, training_arguments
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
 from tasks.training.interruptions import stop_requests
@@ -27,6 +27,7 @@ from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, PilotRung, adapted_module_names, prepare
 from tasks.training.saving import save_trained
+from tasks.training.sharding import shard, wait_for_all, world_size
 from tasks.training.survival import train_through
 from tasks.training.tensors import tensors_for
 from tasks.training.trainer import add_callback, trainer_class
@@ -98,6 +99,7 @@ def fit(
         prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
     model, what = prepared.model, f"train {rung.rung}"
     tensors = tensors_for(model, head, tokenizer, training, mixture)
+    sharded = shard(model, prepared.method)
     with (
         tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
         quiet_libraries(),
@@ -106,6 +108,8 @@ def fit(
     ):
 
         def build(course: Course) -> Any:
+            # A checkpoint of fewer processes may have had more rows in each.
+            course.micro_batch_size = rows_at_once(course.micro_batch_size, training.effective_batch_size)
             trainer = trainer_class()(
                 model=model,
                 args=training_arguments(scratch, training, course, learning_rate, total_steps, seed),
@@ -129,6 +133,7 @@ def fit(
         course: Course = trainer.course
     with writing(artifact):
         save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
+    wait_for_all()
     steps = trainer.state.global_step
     return Fitted(
         steps=steps,
@@ -141,18 +146,20 @@ def fit(
         adapted_modules=adapted_module_names(model),
         curve=_curve(course, trainer.state.log_history),
         seen=tensors.seen,
-        conditions=_conditions(course, model, deterministic=deterministic),
+        conditions=_conditions(course, model, deterministic=deterministic, sharded=sharded),
         earlier=Cost(seconds=course.seconds, cpu_seconds=course.cpu_seconds, peak_memory_bytes=0),
     )
 
 
-def _conditions(course: Course, model: Any, *, deterministic: bool) -> TrainingConditions:
+def _conditions(course: Course, model: Any, *, deterministic: bool, sharded: bool) -> TrainingConditions:
     import torch
 
     return TrainingConditions(
         device=model.device.type,
         torch_threads=torch.get_num_threads(),
         deterministic_algorithms=deterministic,
+        processes=world_size(),
+        sharded=sharded,
         micro_batch_size=course.micro_batch_size,
         evaluation_batch_size=course.evaluation_batch_size,
         resumed_from_steps=tuple(course.resumed_from_steps),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from tasks.training.sharding import agreed
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -20,6 +22,12 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
+
+    def agreed(self) -> bool:
+        """Whether any of the processes that train together was asked; from then on all of them were."""
+        if agreed(bool(self)) and self.signal_number is None:
+            self.signal_number = signal.SIGTERM
+        return bool(self)
 
 
 @contextmanager

@@ -67,10 +67,11 @@ class TrainingJob(Record):
         )
 
 
-def write_job(folder: Path, job: TrainingJob, *, train: Any, tune: Any) -> None:
+def write_job(folder: Path, job: TrainingJob, *, train: Any, tune: Any, replayed: Any | None) -> None:
     """Rows first; a folder with ``job.json`` is whole."""
-    train.save_to_disk(folder / "train")
-    tune.save_to_disk(folder / "tune")
+    for name, rows in (("train", train), ("tune", tune), ("replayed", replayed)):
+        if rows is not None:
+            rows.save_to_disk(folder / name)
     (folder / JOB).write_bytes(job.canonical_json())
 
 
@@ -78,8 +79,8 @@ def read_job(folder: Path) -> TrainingJob:
     return TrainingJob.model_validate(json.loads((folder / JOB).read_bytes()))
 
 
-def read_rows(folder: Path, split: str) -> Any:
-    """Memory-mapped, so that processes of one host share them."""
+def read_rows(folder: Path, name: str) -> Any:
+    """Memory-mapped, so that processes of one host share them; ``None`` where there are none of this name."""
     from datasets import load_from_disk
 
-    return load_from_disk(folder / split)
+    return load_from_disk(folder / name) if (folder / name).exists() else None

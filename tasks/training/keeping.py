@@ -12,6 +12,7 @@ from data_contracts.progress import Tell
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.checkpoints import TrainingState
 from tasks.training.course import Course
+from tasks.training.sharding import is_first
 
 
 @dataclass
@@ -41,6 +42,9 @@ class Keeper:
     def save(self, state: TrainingState) -> None:
         """Writes a checkpoint unless there is one of this step; ``saved_step`` says whether it is there."""
         if self.place is None or (self.saved_step == state.step and not state.course.evaluation_due):
+            return
+        if not is_first():
+            self.saved_at, self.saved_step = time.monotonic(), state.step
             return
         # Also after a failure: the disk is asked again once the time has come, not at every step.
         self.saved_at = time.monotonic()

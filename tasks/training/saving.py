@@ -9,21 +9,30 @@ from data_contracts.records.rungs import Rung
 from tasks.training.loading import ADAPTER_WEIGHTS, BASE_MODEL, Head, with_adapter
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import Prepared
+from tasks.training.sharding import gathered_state, is_first
 
 
 def save_trained(
     prepared: Prepared, tokenizer: Any, artifact: Path, *, base_name: str, base_digest: str
 ) -> None:
-    """Into the folder ``artifact``; an adapter names the model it belongs to, and holds its digest."""
+    """Into the folder ``artifact``; an adapter names the model it belongs to, and holds its digest.
+
+    Where several processes train every one of them must ask; the first writes.
+    """
+    state = gathered_state(prepared.model)
+    if not is_first():
+        return
     artifact.mkdir(parents=True, exist_ok=True)
     if prepared.method is None:
-        _save_model(prepared.model, tokenizer, artifact)
+        _save_model(prepared.model, tokenizer, artifact, state)
         return
     for settings in prepared.model.peft_config.values():
         settings.base_model_name_or_path = base_name
     with quiet_libraries(), tempfile.TemporaryDirectory(prefix="lorafirst-start-") as scratch:
         # Embeddings are never adapted here; asking peft to find out would make it look on the hub.
         options: dict[str, Any] = {"safe_serialization": True, "save_embedding_layers": False}
+        if state is not None:
+            options["state_dict"] = state
         if prepared.start is not None:
             options["path_initial_model_for_weight_conversion"] = _save_start(prepared, Path(scratch))
         prepared.model.save_pretrained(artifact, **options)
@@ -67,9 +76,12 @@ def merge(base: Path, adapter: Path, head: Head, rung: Rung, tokenizer: Any, art
     _save_model(merged, tokenizer, artifact)
 
 
-def _save_model(model: Any, tokenizer: Any, artifact: Path) -> None:
+def _save_model(model: Any, tokenizer: Any, artifact: Path, state: dict[str, Any] | None = None) -> None:
+    if state is not None:
+        # Else transformers would gather once more, and wait for processes that do not come.
+        model.config.distributed_config = None
     with quiet_libraries():
-        model.save_pretrained(artifact)
+        model.save_pretrained(artifact, state_dict=state)
         tokenizer.save_pretrained(artifact)
     (artifact / "tokenizer.model").unlink(missing_ok=True)
 

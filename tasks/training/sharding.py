@@ -24,13 +24,18 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def is_first() -> bool:
-    """Whether this process is the one that writes and tells."""
+def process_number() -> int:
+    """Of this process among those that train together, from 0."""
     if world_size() == 1:
-        return True
+        return 0
     import torch.distributed as distributed
 
-    return distributed.get_rank() == 0
+    return distributed.get_rank()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and tells."""
+    return process_number() == 0
 
 
 def shard(model: Model, method: AdapterMethod | None) -> bool:
@@ -57,6 +62,17 @@ def shard(model: Model, method: AdapterMethod | None) -> bool:
     inner._is_fsdp_managed_module = True
     inner.config.distributed_config = DistributedConfig(fsdp_size=world_size())
     return True
+
+
+def reshard(model: Model) -> None:
+    """Parts again what a forward pass without a backward one leaves whole.
+
+    torch 2.13 keeps the outermost group whole until a backward pass; one that was made whole without gradients
+    takes none in the next step, and its weights would stay as they are.
+    """
+    for module in model.modules():
+        if hasattr(module, "reshard"):
+            module.reshard()
 
 
 def whole(tensors: Mapping[str, Any]) -> Tensors:
@@ -101,17 +117,24 @@ def agreed(asked: bool) -> bool:
 
 def total(count: int) -> int:
     """Sum over the processes."""
-    if world_size() == 1:
-        return count
+    return count if world_size() == 1 else int(_sum(float(count)))
+
+
+def mean(value: float) -> float:
+    """Mean over the processes."""
+    return value if world_size() == 1 else _sum(value) / world_size()
+
+
+def _sum(value: float) -> float:
     import torch
     import torch.distributed as distributed
 
     # Whole numbers in float64 are exact up to 2^53, and gloo and nccl both add them.
-    value = torch.tensor([float(count)], dtype=torch.float64)
+    shared = torch.tensor([value], dtype=torch.float64)
     if torch.cuda.is_available():
-        value = value.cuda()
-    distributed.all_reduce(value)
-    return int(value.item())
+        shared = shared.cuda()
+    distributed.all_reduce(shared)
+    return float(shared.item())
 
 
 def wait_for_all() -> None:

@@ -17,6 +17,7 @@ from tasks.training.course import Course
 from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import WHAT_HELPS, fewer_rows, release, shortage_explained
+from tasks.training.sharding import world_size
 from tasks.training.trainer import EvaluationCutError, MicroBatchTooLargeError
 
 
@@ -53,6 +54,13 @@ def train_through(
             trainer.course.evaluation_due = True
             break
         except MicroBatchTooLargeError as error:
+            if world_size() > 1:
+                # The others wait for this process in the middle of a step.
+                raise TrainingMemoryError(
+                    f"Memory ran out at step {trainer.state.global_step + 1} in one of {world_size()} "
+                    f"processes.\n    found:    {error}\n    to do:    lower training.micro_batch_size, or "
+                    f"{WHAT_HELPS}"
+                ) from error
             reason, best = str(error), trainer.best_weights
             state = TrainingState.of(trainer, start=trainer.step_start)
         # Outside of the handler, whose traceback holds the failed micro-batch.
@@ -61,7 +69,7 @@ def train_through(
         state = _with_fewer_rows(state, keeper, reason)
         trainer = build(state.course)
         trainer.best_weights = best
-    if stop:
+    if stop.agreed():
         _leave(trainer, keeper, stop)
     if trainer.best_weights is not None:
         put_weights(trainer.model, trainer.best_weights)

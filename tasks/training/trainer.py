@@ -20,6 +20,7 @@ from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import fewer_rows, is_out_of_memory, release
 from tasks.training.methods.kinds import AdapterMethod
+from tasks.training.sharding import agreed, mean, process_number, reshard, total, world_size
 
 
 class MicroBatchTooLargeError(Exception):
@@ -51,6 +52,8 @@ def trainer_class() -> Any:
         """Copies in the processor's memory; only with early stopping."""
         step_start: StepStart | None = None
         step_loss = 0.0
+        step_rows = step_tokens = 0
+        """Of this process alone."""
 
         def get_eval_dataloader(self, *arguments: Any, **options: Any) -> Any:
             # Many rows of like length at once: a sequence of them all would be long, and saves no padding.
@@ -62,7 +65,7 @@ def trainer_class() -> Any:
                 self.data_collator = collate
 
         def begin_step(self) -> None:
-            self.step_loss = 0.0
+            self.step_loss, self.step_rows, self.step_tokens = 0.0, 0, 0
             self.step_start = StepStart(
                 RandomState.now(),
                 self._tr_loss.clone(),
@@ -72,8 +75,8 @@ def trainer_class() -> Any:
 
         def training_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
             labels = inputs["labels"]
-            self.course.rows_seen += rows_in(inputs)
-            self.course.supervised_tokens += int((labels != IGNORED_LABEL).sum())
+            self.step_rows += rows_in(inputs)
+            self.step_tokens += int((labels != IGNORED_LABEL).sum())
             try:
                 loss = super().training_step(model, inputs, *arguments, **options)
             except Exception as error:
@@ -81,7 +84,8 @@ def trainer_class() -> Any:
                     raise MicroBatchTooLargeError(str(error)) from error
                 raise
             self.step_loss += float(loss)
-            if not math.isfinite(self.step_loss):
+            # Several processes would wait for this one; their gradient, which is everybody's, tells them all.
+            if not math.isfinite(self.step_loss) and world_size() == 1:
                 raise self._diverged(self.state.global_step + 1, f"the loss is {float(loss)}")
             return loss
 
@@ -92,8 +96,10 @@ def trainer_class() -> Any:
             return norm
 
         def end_step(self) -> None:
+            self.course.rows_seen += total(self.step_rows)
+            self.course.supervised_tokens += total(self.step_tokens)
             losses = self.course.step_losses
-            losses.append(self.step_loss)
+            losses.append(mean(self.step_loss))
             del losses[: -WINDOW - STEPS_IN_A_ROW]
             assert self.course.untrained_loss is not None
             if has_exploded(losses, untrained=self.course.untrained_loss):
@@ -126,6 +132,8 @@ def trainer_class() -> Any:
             return metrics
 
         def _evaluate_in_memory(self, *arguments: Any, **options: Any) -> dict[str, float]:
+            if world_size() > 1:
+                return self._evaluate_together()
             while True:
                 try:
                     metrics: dict[str, float] = super().evaluate(*arguments, **options)
@@ -140,8 +148,32 @@ def trainer_class() -> Any:
                 sentence = f"Memory ran out with {rows} rows of tune at once; it goes on with {fewer}."
                 note(self.course, sentence, self.keeper.tell)
 
+        def _evaluate_together(self) -> dict[str, float]:
+            """The mean that one process would take: over batches, each by its rows.
+
+            Trainer's own fills up the last batches with rows of the first, and counts their tokens.
+            """
+            rows, size = self.eval_dataset, self.args.per_device_eval_batch_size
+            starts = range(0, len(rows), size)
+            mine, weighed = process_number(), 0.0
+            # Else a loss would be divided by the tokens of all the processes.
+            self.args.average_tokens_across_devices = False
+            for turn in range(math.ceil(len(starts) / world_size())):
+                index = turn * world_size() + mine
+                # Every process takes as many turns, because their weights come together in each.
+                start = starts[min(index, len(starts) - 1)]
+                batch = [rows[place] for place in range(start, min(start + size, len(rows)))]
+                loss, _, _ = self.prediction_step(self.model, self.collate_evaluation(batch), True)
+                weighed += float(loss) * len(batch) if index < len(starts) else 0.0
+            self.args.average_tokens_across_devices = True
+            reshard(self.model)
+            metrics = {"eval_loss": mean(weighed) * world_size() / len(rows)}
+            self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
+
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:
-            if self.stop:
+            if self.stop and world_size() == 1:
                 raise EvaluationCutError
             return super().prediction_step(*arguments, **options)
 
@@ -198,9 +230,9 @@ def add_callback(trainer: Any, progress: Progress, what: str, total_steps: int) 
             if state.global_step == total_steps:
                 # The last point of the curve, whether or not the steps divide evenly.
                 control.should_log = control.should_evaluate = True
-            elif trainer.stop:
+            elif trainer.stop.agreed():
                 control.should_training_stop = True
-            elif trainer.keeper.due(state.global_step):
+            elif agreed(trainer.keeper.due(state.global_step)):
                 control.should_save = True
 
     trainer.remove_callback(PrinterCallback)

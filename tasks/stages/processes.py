@@ -1,0 +1,201 @@
+"""Training here, or in several processes that torchrun starts; whoever asks cannot tell by the result."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from data_contracts import errors
+from data_contracts.errors import Problem, ProcessesFailedError, TrainingStopped
+from data_contracts.progress import Progress, Tell
+from data_contracts.records.settings import ComputeSettings, TrainingSettings
+from tasks.evidence.checkpoints import CheckpointFolder
+from tasks.training.fit import Fitted, fit
+from tasks.training.job import FAULT, RESULT, PermittedWork, TrainingJob, write_job
+from tasks.training.loading import Head
+from tasks.training.quiet import quiet_libraries
+from tasks.training.rungs import FullRung, PilotRung
+
+_LAST_LINES = 5
+"""Of what the processes wrote to standard error, where one ended without saying why."""
+
+
+def fit_on(
+    compute: ComputeSettings,
+    *,
+    base: Path,
+    base_name: str,
+    base_digest: str,
+    head: Head,
+    rung: PilotRung | FullRung,
+    train: Any,
+    tune: Any,
+    tokenizer: Any,
+    training: TrainingSettings,
+    learning_rate: float,
+    seed: int,
+    artifact: Path,
+    replayed: Any | None = None,
+    checkpoints: CheckpointFolder | None = None,
+    progress: Progress,
+    tell: Tell,
+) -> Fitted:
+    """``fit`` in this process, or in as many as ``compute`` says.
+
+    Raises:
+        ProcessesFailedError: one of them ended without a reason of ours.
+        Whatever ``fit`` raises.
+    """
+    if compute.world_size == 1:
+        return fit(
+            base=base,
+            base_name=base_name,
+            base_digest=base_digest,
+            head=head,
+            rung=rung,
+            train=train,
+            tune=tune,
+            tokenizer=tokenizer,
+            training=training,
+            learning_rate=learning_rate,
+            seed=seed,
+            artifact=artifact,
+            replayed=replayed,
+            checkpoints=checkpoints,
+            progress=progress,
+            tell=tell,
+        )
+    job = TrainingJob(
+        base=base,
+        base_name=base_name,
+        base_digest=base_digest,
+        task=head.task,
+        labels=head.labels,
+        pad_token_id=head.pad_token_id,
+        pilot=rung.settings if isinstance(rung, PilotRung) else None,
+        permitted=_permitted(rung) if isinstance(rung, FullRung) else None,
+        training=training,
+        learning_rate=learning_rate,
+        seed=seed,
+        artifact=artifact.resolve(),
+        checkpoints=checkpoints.root.resolve() if checkpoints else None,
+    )
+    # Beside the artifact, because every host must see it.
+    with tempfile.TemporaryDirectory(prefix=".job-", dir=artifact.resolve().parent) as folder:
+        with quiet_libraries():
+            write_job(Path(folder), job, train=train, tune=tune, replayed=replayed)
+        _run(Path(folder), compute, progress, tell)
+        return TypeAdapter(Fitted).validate_json((Path(folder) / RESULT).read_bytes())
+
+
+def _permitted(rung: FullRung) -> PermittedWork:
+    return PermittedWork(
+        permit=rung.permit,
+        run_id=rung.run_id,
+        snapshot=rung.snapshot,
+        base_model=rung.base_model,
+        policy=rung.policy,
+        settings=rung.settings,
+        adapter=rung.adapter,
+    )
+
+
+def torchrun(folder: Path, compute: ComputeSettings) -> list[str]:
+    """The command that starts this host's processes; on several hosts the same on each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(compute.processes)]
+    if compute.hosts == 1:
+        # They find one another by a file: torchrun's own store would listen on every address.
+        meeting = ["--nnodes", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", str(folder / "rendezvous")]
+        meeting += ["--rdzv-conf", "store_type=file"]
+    else:
+        assert compute.rendezvous is not None
+        meeting = ["--nnodes", str(compute.hosts), "--rdzv-backend", "c10d"]
+        meeting += ["--rdzv-endpoint", compute.rendezvous, "--rdzv-conf", "join_timeout=3600"]
+    return [*command, *meeting, "--rdzv-id", folder.name, "-m", "tasks.stages.worker", str(folder)]
+
+
+def _run(folder: Path, compute: ComputeSettings, progress: Progress, tell: Tell) -> None:
+    command = torchrun(folder, compute)
+    if compute.hosts > 1:
+        tell(f"Waiting for {compute.hosts - 1} more hosts; on each, start: {' '.join(command)}")
+    environment = (
+        {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if compute.hosts == 1 else os.environ
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": _threads(compute)}
+    if compute.hosts == 1:
+        environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    with (folder / "stderr.txt").open("wb") as complaints:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment
+        )
+        assert process.stdout is not None
+        with _passing_on_signals(process):
+            for line in process.stdout:
+                _hear(line, progress, tell)
+            code = process.wait()
+    if code:
+        raise _fault(folder, code)
+
+
+def _threads(compute: ComputeSettings) -> str:
+    """Of the processor, for each process: its share, unless somebody said otherwise."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // compute.processes))
+
+
+def _hear(line: bytes, progress: Progress, tell: Tell) -> None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return  # a library's own words
+    if isinstance(event, dict) and "progress" in event:
+        done, total, what = event["progress"]
+        progress(done, total, what)
+    elif isinstance(event, dict) and "told" in event:
+        tell(event["told"])
+
+
+@contextmanager
+def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Inside, SIGTERM and SIGINT go to the processes, which save and leave, and not to this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fault(folder: Path, code: int) -> BaseException:
+    """What the processes say went wrong, as this process would have said it."""
+    try:
+        fault = json.loads((folder / FAULT).read_bytes())
+    except (OSError, ValueError):
+        lines = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        told = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    nothing"
+        return ProcessesFailedError(
+            f"A process of several that train together ended with exit code {code}. It said last:\n{told}\n"
+            "    to do:    run again, which goes on from the last checkpoint; with compute.processes 1 the "
+            "reason is easier to see"
+        )
+    if fault["signal_number"] is not None:
+        return TrainingStopped(fault["message"], signal_number=fault["signal_number"])
+    kind: Callable[..., BaseException] = getattr(errors, fault["kind"])
+    if fault["problems"]:
+        return kind([Problem(**problem) for problem in fault["problems"]])
+    return kind(fault["message"])

@@ -1,0 +1,253 @@
+"""Training by two processes: the same losses, and checkpoints that move between one process and two."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.laboratory import laboratory_rung
+from data_contracts.errors import InputError, PermitRefusedError, ProcessesFailedError, TrainingStopped
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import ComputeSettings, PilotSettings, TrainingSettings
+from tasks.evidence.checkpoints import CheckpointFolder
+from tasks.stages.processes import fit_on, torchrun
+from tasks.training.fit import Fitted
+from tasks.training.loading import load_served
+from tasks.training.rungs import FullRung, PilotRung
+from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.methods.conftest import decoder as decoder
+from tests.tasks.training.test_fit import DIGEST
+
+pytestmark = pytest.mark.slow
+
+STEPS = 8
+TRAINING: dict[str, Any] = {
+    "max_steps": STEPS,
+    "effective_batch_size": 16,
+    "micro_batch_size": 4,
+    "curve_points": 4,
+    "checkpoint_steps": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def rows(decoder: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
+    """With the tokenizer beside the model, where each process looks for it, and an odd number of tune rows."""
+    import shutil
+
+    base = tmp_path_factory.mktemp("processes") / "base"
+    shutil.copytree(decoder.base, base)
+    decoder.tokenizer.save_pretrained(base)
+    return replace(decoder, base=base, tune=decoder.tune.select(range(13)))
+
+
+def rung(method: str) -> PilotRung | FullRung:
+    if method == "full":
+        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+    return PilotRung(PilotSettings(method=Rung(method), rank=4, alpha=8))
+
+
+def train(rows: Encoded, folder: Path, processes: int, method: str = "lora", **changes: Any) -> Fitted:
+    folder.mkdir(exist_ok=True)
+    options: dict[str, Any] = {
+        "base": rows.base,
+        "base_name": "base",
+        "base_digest": DIGEST,
+        "head": rows.head,
+        "rung": rung(method),
+        "train": rows.train,
+        "tune": rows.tune,
+        "tokenizer": rows.tokenizer,
+        "training": TrainingSettings(**{**TRAINING, **changes.pop("training", {})}),
+        "learning_rate": 3e-3,
+        "seed": 5,
+        "artifact": folder / "artifact",
+        "progress": lambda done, total, what: None,
+        "tell": lambda sentence: None,
+    }
+    return fit_on(ComputeSettings(processes=processes), **{**options, **changes})
+
+
+def losses(fitted: Fitted) -> np.ndarray:
+    points = [value for point in fitted.curve for value in (point.train_loss, point.tune_loss)]
+    return np.array([value for value in points if value is not None])
+
+
+def logits(rows: Encoded, folder: Path, method: str) -> np.ndarray:
+    import torch
+
+    model = load_served(rows.base, folder / "artifact", rows.head, Rung(method))
+    with torch.inference_mode():
+        answered = model(input_ids=torch.tensor(rows.tune["input_ids"][:4])).logits
+    return np.asarray(answered.double().numpy())
+
+
+@pytest.mark.parametrize(("method", "sharded"), [("full", True), ("lora", True), ("qlora", False)])
+def test_two_processes_train_as_one_does(rows: Encoded, method: str, sharded: bool, tmp_path: Path) -> None:
+    one, two = (train(rows, tmp_path / str(count), count, method) for count in (1, 2))
+    assert losses(one) == pytest.approx(losses(two), rel=1e-5)
+    assert np.ptp(losses(two)) > 0.05  # it learnt
+    assert (two.conditions.processes, two.conditions.sharded) == (2, sharded)
+    assert (one.rows_seen, one.supervised_tokens) == (two.rows_seen, two.supervised_tokens)
+    assert (one.trainable_parameters, one.total_parameters) == (
+        two.trainable_parameters,
+        two.total_parameters,
+    )
+    of_one, of_two = (logits(rows, tmp_path / name, method) for name in ("1", "2"))
+    assert np.abs(of_one - of_two).max() < 1e-4
+    files = [{path.name for path in (tmp_path / name / "artifact").iterdir()} for name in ("1", "2")]
+    assert files[0] == files[1]
+    assert two.earlier.peak_memory_bytes > 2**28  # of both together
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("processes", [(1, 2), (2, 1)])
+def test_checkpoints_move_between_one_process_and_two(
+    rows: Encoded, method: str, processes: tuple[int, int], tmp_path: Path
+) -> None:
+    whole = train(rows, tmp_path / "whole", 1, method)
+    place = CheckpointFolder(tmp_path / "checkpoints")
+    before, after = processes
+    # The same schedule, left after four steps by a request to end.
+    with pytest.raises(TrainingStopped, match=r"saved at step [4-7] of 8"):
+        train(rows, tmp_path / "moved", before, method, checkpoints=place, progress=_asks_to_end_at(4))
+    moved = train(rows, tmp_path / "moved", after, method, checkpoints=place)
+    assert len(moved.conditions.resumed_from_steps) == 1
+    assert losses(moved) == pytest.approx(losses(whole), rel=1e-4)
+
+
+def _asks_to_end_at(step: int) -> Callable[[int, int, str], None]:
+    def progress(done: int, total: int, what: str) -> None:
+        if done == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return progress
+
+
+def test_progress_and_what_befell_it_are_heard_here(rows: Encoded, tmp_path: Path) -> None:
+    seen: list[int] = []
+    train(rows, tmp_path / "two", 2, progress=lambda done, total, what: seen.append(done))
+    assert seen == list(range(1, STEPS + 1))
+
+
+def test_nothing_listens_beyond_loopback(rows: Encoded, tmp_path: Path) -> None:
+    found: set[str] = set()
+
+    def look(done: int, total: int, what: str) -> None:
+        told = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
+        ours = _descendants(os.getpid())
+        for line in told.splitlines():
+            if ours & {int(number) for number in re.findall(r"pid=(\d+)", line)}:
+                found.add(line.split()[3].rpartition(":")[0])
+
+    train(rows, tmp_path / "two", 2, progress=look)
+    assert found == {"127.0.0.1"}
+
+
+def _descendants(parent: int) -> set[int]:
+    children = {
+        int(entry.name): int(re.findall(r"PPid:\s+(\d+)", (entry / "status").read_text())[0])
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdecimal() and (entry / "status").exists()
+    }
+    found, new = set[int](), {parent}
+    while new:
+        new = {child for child, its in children.items() if its in new} - found
+        found |= new
+    return found
+
+
+def test_what_a_process_refuses_is_raised_here(rows: Encoded, tmp_path: Path) -> None:
+    """A permit is read again by every process: one that covers other work does not pass there either."""
+    permitted = rung("full")
+    assert isinstance(permitted, FullRung)
+    object.__setattr__(permitted, "snapshot", "sha256:" + "1" * 64)
+    with pytest.raises(PermitRefusedError, match="this is snapshot sha256:1{64}"):
+        train(rows, tmp_path / "two", 2, rung=permitted)
+    with pytest.raises(InputError, match="a method that leaves the base frozen"):
+        train(rows, tmp_path / "other", 2, rung=PilotRung(PilotSettings(method=Rung("lorax"))))
+    assert not (tmp_path / "two" / "artifact").exists()
+
+
+def test_a_process_that_is_killed_ends_the_training_with_what_to_do(rows: Encoded, tmp_path: Path) -> None:
+    def kill_one(done: int, total: int, what: str) -> None:
+        workers = sorted(
+            number
+            for number in _descendants(os.getpid())
+            if b"tasks.stages.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
+            and b"torch.distributed.run" not in Path(f"/proc/{number}/cmdline").read_bytes()
+        )
+        if done == 3:
+            os.kill(workers[-1], signal.SIGKILL)
+
+    place = CheckpointFolder(tmp_path / "checkpoints")
+    with pytest.raises(ProcessesFailedError, match="goes on from the last checkpoint"):
+        train(rows, tmp_path / "two", 2, checkpoints=place, progress=kill_one)
+    assert train(rows, tmp_path / "two", 2, checkpoints=place).conditions.resumed_from_steps == (2,)
+
+
+def test_processes_leave_when_the_one_that_started_them_is_gone(rows: Encoded, tmp_path: Path) -> None:
+    """Killed outright, it cannot tell them; they save and end all the same."""
+    from datasets import Dataset
+
+    assert isinstance(rows.train, Dataset)
+    rows.train.save_to_disk(tmp_path / "train")
+    rows.tune.save_to_disk(tmp_path / "tune")
+    script = f"""
+import sys
+from pathlib import Path
+from datasets import load_from_disk
+from data_contracts.records.metrics import Task
+from tests.tasks.training.conftest import Encoded
+from tests.tasks.stages.test_processes import train
+from tasks.data.tokens.tokenization import load_tokenizer
+from tasks.evidence.checkpoints import CheckpointFolder
+from tasks.training.loading import Head
+base, folder = Path({str(rows.base)!r}), Path({str(tmp_path)!r})
+rows = Encoded(base, Head(Task.INSTRUCTION, ()), load_tokenizer(base), load_from_disk(folder / "train"),
+               load_from_disk(folder / "tune"))
+train(rows, folder / "two", 2, checkpoints=CheckpointFolder(folder / "checkpoints"),
+      training={{"max_steps": 400, "checkpoint_steps": None}},
+      progress=lambda done, total, what: print("step", done, flush=True))
+"""
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    for line in starter.stdout:
+        if line.strip() == "step 3":
+            break
+    workers = _descendants(starter.pid)
+    assert len(workers) >= 3  # torchrun and two
+    starter.kill()
+    starter.wait()
+    gone = threading.Event()
+    for _ in range(300):
+        if not any(_alive(number) for number in workers):
+            gone.set()
+            break
+        threading.Event().wait(0.1)
+    assert gone.is_set()
+    saved = CheckpointFolder(tmp_path / "checkpoints").find().newest
+    assert saved is not None and saved.step >= 3
+
+
+def _alive(number: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_several_hosts_start_with_the_same_command(tmp_path: Path) -> None:
+    compute = ComputeSettings(processes=4, hosts=3, rendezvous="first.example:29500")
+    command = " ".join(torchrun(tmp_path, compute))
+    assert "--nnodes 3" in command and "--rdzv-endpoint first.example:29500" in command
+    assert command.endswith(f"-m tasks.stages.worker {tmp_path}")
