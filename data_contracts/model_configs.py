@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.hub_names import is_hub_name
 from data_contracts.package_paths import PREFIX, resolve_package_path
+from data_contracts.records.base import digest_file
 
 _GGUF_TYPES = {"gemma3": "gemma3_text"}
 """Architectures that GGUF calls otherwise than transformers does."""
@@ -22,7 +24,8 @@ def read_model_config(source: str) -> dict[str, Any]:
     """
     path = resolve_package_path(source) if source.startswith(PREFIX) else Path(source)
     if path.is_file() and path.suffix == ".gguf":
-        return _from_gguf(path, source)
+        converted = converted_folder(path)
+        return _from_gguf(path, source) if converted is None else _parsed(converted / "config.json", source)
     if path.is_dir():
         return _parsed(path / "config.json", source)
     if is_hub_name(source):
@@ -33,6 +36,13 @@ def read_model_config(source: str) -> dict[str, Any]:
         found="no such folder, and not a hub id",
         remedy="check the path; it is relative to the settings file",
     )
+
+
+def converted_folder(file: Path) -> Path | None:
+    """Where a GGUF file lies as safetensors, if an earlier run converted it: its digest begins the name."""
+    name = digest_file(file).removeprefix("sha256:")[:16]
+    folders = sorted((cache_folder() / "models").glob(f"{name}-*"))
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 
 def _parsed(file: Path, source: str) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
+from data_contracts.model_configs import converted_folder
+from data_contracts.package_paths import PREFIX, resolve_package_path
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import RunSettings
 from data_contracts.source_names import kind_of, packing_of, protocol_of
@@ -53,7 +54,7 @@ def glance_at(settings: RunSettings) -> Glance:
 def _rows(settings: RunSettings) -> Iterator[dict[str, Any]]:
     source = settings.data.source
     path = Path(source)
-    if source.startswith("package:") or protocol_of(source) or packing_of(source) or not path.is_file():
+    if source.startswith(PREFIX) or protocol_of(source) or packing_of(source) or not path.is_file():
         return
     if path.stat().st_size > _MOST_BYTES:
         return
@@ -105,13 +106,7 @@ def _token_counts(source: str, texts: list[str]) -> list[float]:
 
 
 def _tokenizer_file(source: str) -> Path | None:
-    from data_contracts.package_paths import PREFIX, resolve_package_path
-
-    folder = resolve_package_path(source) if source.startswith(PREFIX) else Path(source)
-    if folder.suffix == ".gguf":
-        from data_contracts.records.base import digest_file
-
-        converted = sorted((cache_folder() / "models").glob(f"{digest_file(folder)[7:23]}-*/tokenizer.json"))
-        return converted[-1] if converted else None
-    file = folder / "tokenizer.json"
-    return file if file.is_file() else None
+    path = resolve_package_path(source) if source.startswith(PREFIX) else Path(source)
+    folder = converted_folder(path) if path.is_file() and path.suffix == ".gguf" else path
+    file = None if folder is None else folder / "tokenizer.json"
+    return file if file is not None and file.is_file() else None
