@@ -1,10 +1,11 @@
-"""Forecast against measured peak memory: real trainings through ``tasks.training.fit``, each in its own process.
+"""Forecast against measured peak memory: real trainings, each in its own process.
 
 Each process first imports what a run of the pipeline has imported when it trains, so that its resident memory
 is that of a run. Beside our forecast stand accelerate's ``estimate-memory`` and the usual 16 bytes a
 parameter (4 for an adapter's frozen base).
 
-    python -m benchmarks.forecast [--only NAME ...]
+    python -m benchmarks.forecast            forecasts anew, and measures what the file lacks
+    python -m benchmarks.forecast --fresh    measures everything again
 """
 
 import argparse
@@ -28,28 +29,52 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OF
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="*", help="names of configurations; the file is then left alone")
-    arguments = parser.parse_args()
-    chosen = [each for each in CONFIGURATIONS if not arguments.only or each.name in arguments.only]
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    known = {} if parser.parse_args().fresh else _measured_before()
     lines, unavailable = [], []
     with tempfile.TemporaryDirectory(prefix="forecast-benchmark-") as work:
-        for configuration in chosen:
+        for configuration in CONFIGURATIONS:
             folder = MODELS[configuration.model].folder(Path(work))
-            measured = _measure(configuration, folder)
+            measured = known.get(configuration.name) or _measure(configuration, folder)
             if measured is None:
                 unavailable.append(configuration.name)
                 continue
             lines.append(_line(configuration, folder, measured))
-            print(json.dumps(lines[-1]), flush=True)
-    if not arguments.only:
-        RESULT.write_text(json.dumps(_result(lines, unavailable), indent=2) + "\n", encoding="utf-8")
+            line = lines[-1]
+            print(
+                f"{line['name']:24} {line['measured_bytes'] / 1e6:6.0f} MB, ratio {line['ratio']}", flush=True
+            )
+            # Written each time: an interrupted benchmark goes on where it was.
+            RESULT.write_text(json.dumps(_result(lines, unavailable), indent=2) + "\n", encoding="utf-8")
     print(json.dumps(_summary(lines), indent=2))
+
+
+def _measured_before() -> dict[str, dict[str, Any]]:
+    if not RESULT.exists():
+        return {}
+    lines = json.loads(RESULT.read_text(encoding="utf-8"))["configurations"]
+    names = {each.name: asdict(each) for each in CONFIGURATIONS}
+    return {
+        line["name"]: {
+            "peak_memory_bytes": line["measured_bytes"],
+            "trained_parameters": line["trained_parameters"]["measured"],
+            "processor_seconds_a_step": line["processor_seconds_a_step"],
+        }
+        for line in lines
+        if line.items() >= names.get(line["name"], {"name": None}).items()
+    }
 
 
 def _measure(configuration: Configuration, folder: Path) -> dict[str, Any] | None:
     """What one training took in a fresh process; ``None`` where this version has no such rung."""
-    command = [sys.executable, "-m", "benchmarks.forecasts.training", str(folder), json.dumps(asdict(configuration))]
-    done = subprocess.run(command, env={**os.environ, **_ENVIRONMENT}, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.forecasts.training", str(folder)]
+    done = subprocess.run(
+        [*command, json.dumps(asdict(configuration))],
+        env={**os.environ, **_ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode == 3:
         return None
     if done.returncode:
@@ -86,8 +111,10 @@ def _line(configuration: Configuration, folder: Path, measured: dict[str, Any]) 
 
 
 def _summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    def errors(name: str) -> dict[str, float]:
-        sizes = [abs(line[name] - 1.0) for line in lines]
+    held_out = [line for line in lines if line["held_out"]]
+
+    def errors(name: str, among: list[dict[str, Any]] = lines) -> dict[str, float]:
+        sizes = [abs(line[name] - 1.0) for line in among]
         within = sum(size <= 0.10 for size in sizes)
         return {
             "median_error": round(statistics.median(sizes), 3),
@@ -101,6 +128,7 @@ def _summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
             line["trained_parameters"]["forecast"] == line["trained_parameters"]["measured"] for line in lines
         ),
         "lorafirst": errors("ratio"),
+        "lorafirst_held_out": errors("ratio", held_out) if held_out else None,
         "lorafirst_beyond_the_libraries": errors("ratio_without_libraries"),
         "accelerate_estimate_memory": errors("ratio_of_accelerate"),
         "sixteen_bytes_a_parameter": errors("ratio_of_sixteen_bytes"),

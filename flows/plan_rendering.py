@@ -15,14 +15,16 @@ def print_plan(plan: Plan) -> None:
     rows = "an unknown number of rows" if plan.rows is None else f"about {plan.rows:,} rows"
     steps = "" if plan.steps is None else f", {plan.steps:,} steps"
     console.print(
-        f"[dim]{rows} to train on{steps}; {plan.micro_batch_size} at once, of {plan.max_tokens} tokens at most "
-        f"and {plan.mean_tokens:.0f} on average; this machine has "
+        f"[dim]{rows} to train on{steps}; {plan.micro_batch_size} at once, of {plan.max_tokens} tokens at "
+        f"most and {plan.mean_tokens:.0f} on average; this machine has "
         f"{plan.available_memory_bytes / _GIB:.1f} GiB[/dim]"
     )
     if not plan.exact:
         console.print("[yellow]Its arithmetic is not known here: built without weights, activations guessed.")
     console.print(_rungs(plan))
-    console.print("\n[dim]of the peak, with the libraries and what is freed but not handed back as rest[/dim]")
+    console.print(
+        "\n[dim]of the peak, with the libraries and what is freed and not handed back as rest[/dim]"
+    )
     console.print(_memory(plan), end="\n\n")
     console.print(f"fit gate  {plan.sentence}")
     for rung in plan.rungs:
@@ -86,8 +88,12 @@ def _mark(plan: Plan, rung: RungPlan) -> str:
 
 def _about_time(plan: Plan) -> str:
     if plan.timing == "not timed":
-        return "Hours: not timed, from arithmetic at an ordinary processor's speed; --probe times a few steps."
-    return f"Hours: from {'a probe just now' if plan.timing == 'probe' else 'earlier trainings of this base'}."
+        return (
+            "Hours: not timed, from arithmetic at an ordinary processor's speed; --probe times a few steps."
+        )
+    return (
+        f"Hours: from {'a probe just now' if plan.timing == 'probe' else 'earlier trainings of this base'}."
+    )
 
 
 def _count(number: int) -> str:

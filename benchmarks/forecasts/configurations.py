@@ -21,6 +21,8 @@ class Configuration:
     accumulated: int = 1
     """Micro-batches a step."""
     tune_rows: int = 32
+    held_out: bool = False
+    """Measured after the constants of ``tasks/decisions/forecast/systems.py`` were set from the others."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,20 @@ MODELS: Mapping[str, Model] = {
             "tie_word_embeddings": True,
         },
     ),
+    "middle": _llama(
+        hidden_size=640,
+        intermediate_size=1728,
+        num_hidden_layers=10,
+        num_attention_heads=10,
+        num_key_value_heads=5,
+        vocab_size=24000,
+        tie_word_embeddings=True,
+    ),
+    "distilled": Model(
+        "classification",
+        kind="DistilBertConfig",
+        values={"dim": 512, "hidden_dim": 2048, "n_layers": 6, "n_heads": 8, "vocab_size": 30522},
+    ),
     "bert": Model(
         "classification",
         kind="BertConfig",
@@ -134,6 +150,10 @@ CONFIGURATIONS = (
     Configuration("bert-lora", "bert", "lora", 16, 128),
     Configuration("bert-full", "bert", "full", 16, 64),
     Configuration("gpt2-lora", "gpt2", "lora", 8, 128),
+    Configuration("middle-lora", "middle", "lora", 12, 96, rank=8, held_out=True),
+    Configuration("middle-qlora", "middle", "qlora", 4, 384, tune_rows=8, held_out=True),
+    Configuration("middle-full", "middle", "full", 6, 160, accumulated=2, held_out=True),
+    Configuration("distilled-lora", "distilled", "lora", 24, 96, held_out=True),
     Configuration("untied-dora", "untied", "dora", 8, 128),
     Configuration("bert-dora", "bert", "dora", 16, 64),
     Configuration("wide-adalora", "wide", "adalora", 8, 128),

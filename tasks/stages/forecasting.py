@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from data_contracts.errors import InputError
-from data_contracts.records.forecast import Forecast
 from data_contracts.records.evidence import TrainingEvidence
+from data_contracts.records.forecast import Forecast
 from data_contracts.records.settings import PilotSettings, RunSettings
 from tasks.decisions.forecast import (
     Batch,
@@ -103,7 +103,9 @@ def hours_of_full(
 
     The pilot's processor seconds a step, times the ratio of the two steps' arithmetic.
     """
-    before = replace(pilot_method(settings, pilot.method), rank=pilot.rank, target_modules=pilot.target_modules)
+    before = replace(
+        pilot_method(settings, pilot.method), rank=pilot.rank, target_modules=pilot.target_modules
+    )
     rows = settings.training.effective_batch_size
     ratio = ratio_of_steps(
         job.shape, escalated_method(settings), before, rows=rows, tokens=float(job.batch.tokens)

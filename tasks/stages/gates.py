@@ -33,7 +33,14 @@ from tasks.stages.artifacts import show_decision
 from tasks.stages.base import score_base
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
-from tasks.stages.forecasting import Job, escalated_method, hours_of_full, job_of, pilot_candidates, pilot_method
+from tasks.stages.forecasting import (
+    Job,
+    escalated_method,
+    hours_of_full,
+    job_of,
+    pilot_candidates,
+    pilot_method,
+)
 from tasks.stages.guardrails import guardrail_evidence
 from tasks.stages.looks import reserve_look
 from tasks.stages.pilots import best_trainings

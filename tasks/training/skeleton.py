@@ -59,14 +59,7 @@ def skeleton_of(config: Mapping[str, Any], *, labels: int, source: str) -> Skele
     linears, found_output = [], None
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear | Conv1D):
-            inputs, outputs = (
-                (module.nx, module.nf)
-                if isinstance(module, Conv1D)
-                else (module.in_features, module.out_features)
-            )
-            linear = SkeletonLinear(
-                name, inputs, outputs, getattr(module, "bias", None) is not None, isinstance(module, torch.nn.Linear)
-            )
+            linear = _linear(name, module, isinstance(module, torch.nn.Linear))
             if module is output:
                 found_output = linear
             else:
@@ -79,3 +72,8 @@ def skeleton_of(config: Mapping[str, Any], *, labels: int, source: str) -> Skele
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         embeddings=sum(module.weight.numel() for module in embeddings),
     )
+
+
+def _linear(name: str, module: Any, quantisable: bool) -> SkeletonLinear:
+    shape = (module.in_features, module.out_features) if quantisable else (module.nx, module.nf)
+    return SkeletonLinear(name, *shape, bias=module.bias is not None, quantisable=quantisable)

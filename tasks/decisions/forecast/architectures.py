@@ -14,7 +14,7 @@ _READERS: Mapping[str, tuple[Callable[..., ModelShape], Mapping[str, Any]]] = {
     **{name: (llama_like, defaults) for name, defaults in LLAMA_LIKE.items()},
     "gpt2": (gpt2, GPT2),
     "bert": (bert, BERT),
-    **{name: (roberta, BERT) for name in _ROBERTA},
+    **dict.fromkeys(_ROBERTA, (roberta, BERT)),
     "distilbert": (distilbert, DISTILBERT),
     "modernbert": (modernbert, {"norm_bias": False}),
 }

@@ -70,7 +70,7 @@ def _llama_block(config: Config, width: int) -> Block:
     norms = 4 if config.flag("norms_after") else 2
     # Per token: the input of each norm; rotated queries, keys and values repeated for every head and the
     # attention's answer (for the fused kernel); the gate before and after its activation, and what it gates.
-    kept = norms * width + 4 * query + 3 * inner
+    kept = norms * width + 4 * query
     kept_for_norms = norms * width
     if config.flag("norms_of_heads"):
         kept += query + key
@@ -87,9 +87,11 @@ def _llama_block(config: Config, width: int) -> Block:
         ),
         other_parameters=norms * width + (2 * head if config.flag("norms_of_heads") else 0),
         kept=kept,
+        kept_inner=3 * inner,
         kept_for_norms=kept_for_norms,
-        kept_per_position=1,
-        passing=3 * inner,
+        matrices=1,
+        heads=1,
+        inner=inner,
     )
 
 
@@ -109,11 +111,12 @@ def gpt2(config: Config, *, labels: int) -> ModelShape:
         other_parameters=4 * width,
         kept=2 * width
         + (2 * width if config.share("resid_pdrop") > 0.0 else 0)
-        + (3 * width if dropped else 4 * width)
-        + 4 * inner,
+        + (3 * width if dropped else 6 * width),
+        kept_inner=4 * inner,
         kept_for_norms=0,
-        kept_per_position=3 * heads if dropped else 1,
-        passing=3 * inner,
+        matrices=3 * heads if dropped else 1,
+        heads=heads if dropped else 1,
+        inner=inner,
     )
     return ModelShape(
         architecture="gpt2",

@@ -83,7 +83,10 @@ def distilbert(config: Config, *, labels: int) -> ModelShape:
         blocks=(block,) * config.number("n_layers"),
         outside=(),
         outside_other=2 * width,
-        head=(Linear("pre_classifier", width, width, bias=True, each_token=False), _classifier(width, labels)),
+        head=(
+            Linear("pre_classifier", width, width, bias=True, each_token=False),
+            _classifier(width, labels),
+        ),
         output=None,
         tied=True,
         kept_for_norms=2 * width,
@@ -116,10 +119,12 @@ def post_norm_block(
             Linear(down, inner, width, True, reads="activated"),
         ),
         other_parameters=4 * width,
-        kept=(2 + dropouts + (3 if dropped else 4)) * width + inner,
+        kept=(2 + dropouts + (3 if dropped else 4)) * width,
+        kept_inner=inner,
         kept_for_norms=0,
-        kept_per_position=3 * heads if dropped else 1,
-        passing=2 * inner,
+        matrices=3 * heads if dropped else 1,
+        heads=heads if dropped else 1,
+        inner=inner,
     )
 
 
@@ -156,8 +161,10 @@ def _modern_block(config: Config, width: int, norms: int) -> Block:
         ),
         other_parameters=norms * width * (2 if config.flag("norm_bias") else 1),
         # Values are a view that keeps the whole projection; queries and keys are rotated copies.
-        kept=norms * width + 6 * width + 3 * inner,
+        kept=norms * width + 6 * width,
+        kept_inner=3 * inner,
         kept_for_norms=0,
-        kept_per_position=1,
-        passing=3 * inner,
+        matrices=1,
+        heads=1,
+        inner=inner,
     )

@@ -1,4 +1,4 @@
-"""The shape of a model whose arithmetic is not known: its linear layers, and a cautious guess of what it keeps."""
+"""The shape of a model whose arithmetic is not known: its linear layers, and a guess of what it keeps."""
 
 import re
 from collections.abc import Sequence
@@ -65,7 +65,9 @@ def _block(linears: Sequence[Linear], width: int) -> Block:
         linears=tuple(linears),
         other_parameters=0,
         kept=4 * width + sum(linear.outputs for linear in linears),
+        kept_inner=0,
         kept_for_norms=2 * width,
-        kept_per_position=1,
-        passing=3 * max(linear.outputs for linear in linears),
+        matrices=1,
+        heads=1,
+        inner=max(linear.outputs for linear in linears),
     )

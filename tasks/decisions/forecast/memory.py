@@ -8,7 +8,7 @@ all gradients are. ``benchmarks/forecast.py`` holds it against what real trainin
 from dataclasses import dataclass
 
 from data_contracts.records.forecast import Forecast, MemoryParts, Moment
-from tasks.decisions.forecast.activations import kept_values, passing_values
+from tasks.decisions.forecast.activations import answering_values, in_heap, kept_values, passing_values
 from tasks.decisions.forecast.shapes import Linear, ModelShape
 from tasks.decisions.forecast.trainable import Method, adapter_parameters, trained_parameters
 
@@ -52,11 +52,16 @@ class System:
     mapped: bool = True
     """The checkpoint's file is mapped into the process's memory, as on a processor."""
     waste_of_adapters: float = 0.0
-    """Heap that freed values leave unused, over the values kept, where the base is frozen."""
+    """Heap lost between the values kept, over those values in it, where the base is frozen and attention runs
+    in the fused kernel."""
+    waste_of_plain_attention: float = 0.0
+    """The same where dropout inside attention rules that kernel out."""
+    waste_of_quantised: float = 0.0
+    """The same where the base is in four bits, whose weights are made anew for each layer."""
     waste_of_weights: float = 0.0
-    """The same where base weights are trained: what gradients freed is used again by values kept."""
-    largest_heap_value: int | None = None
-    """Bytes; larger values are handed back to the system at once."""
+    """The same where base weights are trained: the heap that gradients left is used again."""
+    largest_in_heap: int = 0
+    """Bytes of a tensor; larger ones come from the system and go back to it at once."""
 
 
 def forecast(shape: ModelShape, method: Method, batch: Batch, system: System) -> Forecast:
@@ -92,11 +97,14 @@ def _loading(shape: ModelShape, method: Method, system: System) -> MemoryParts:
 
 
 def _evaluation(shape: ModelShape, method: Method, batch: Batch, system: System) -> MemoryParts:
-    tokens = batch.evaluation_rows * (batch.evaluation_tokens or batch.tokens)
-    working = tokens * passing_values(shape) * system.value_bytes
+    length = batch.evaluation_tokens or batch.tokens
+    tokens = batch.evaluation_rows * length
+    working = answering_values(shape, rows=batch.evaluation_rows, tokens=length) * system.value_bytes
     kept, waste = _kept(shape, method, batch, system)
-    # The last evaluation finds the heap as training left it, mostly free and seldom given back.
+    # The last evaluation finds the heap as training left it, mostly free and seldom given back. Values too
+    # large for it find no use for that.
     heap = kept + waste if system.mapped else 0
+    reused = working if working <= 3 * system.largest_in_heap else 0
     return _parts(
         Moment.EVALUATION,
         shape,
@@ -104,7 +112,7 @@ def _evaluation(shape: ModelShape, method: Method, batch: Batch, system: System)
         system,
         optimizer=_optimizer(shape, method),
         activations=working,
-        allocator=max(0, heap - working),
+        allocator=max(0, heap - reused),
         logits=_LOGITS_IN_EVALUATION * tokens * shape.logits * FLOAT32,
     )
 
@@ -115,7 +123,7 @@ def _backward_begins(shape: ModelShape, method: Method, batch: Batch, system: Sy
     earlier = trained_parameters(shape, method) * FLOAT32 if batch.accumulated > 1 else 0
     # The gradient of the logits is used up before the last block's gradients pass.
     logits = _LOGITS_IN_TRAINING * tokens * shape.logits * FLOAT32
-    passing = tokens * passing_values(shape) * system.value_bytes
+    passing = passing_values(shape, rows=batch.rows, tokens=batch.tokens) * system.value_bytes
     return _parts(
         Moment.BACKWARD_BEGINS,
         shape,
@@ -150,9 +158,25 @@ def _backward_ends(shape: ModelShape, method: Method, batch: Batch, system: Syst
 
 def _kept(shape: ModelShape, method: Method, batch: Batch, system: System) -> tuple[int, int]:
     """Bytes kept for the backward pass, and bytes of the heap lost between them."""
-    kept = kept_values(shape, method, rows=batch.rows, tokens=batch.tokens) * system.value_bytes
-    share = system.waste_of_adapters if method.adapts else system.waste_of_weights
-    return kept, int(kept * share)
+    kept = kept_values(shape, method, rows=batch.rows, tokens=batch.tokens)
+    heap = in_heap(
+        kept,
+        shape,
+        rows=batch.rows,
+        tokens=batch.tokens,
+        value_bytes=system.value_bytes,
+        largest=system.largest_in_heap,
+    )
+    return kept.total * system.value_bytes, int(heap * system.value_bytes * _waste(shape, method, system))
+
+
+def _waste(shape: ModelShape, method: Method, system: System) -> float:
+    if not method.adapts:
+        return system.waste_of_weights
+    if method.quantised:
+        return system.waste_of_quantised
+    plain = any(block.heads > 1 for block in shape.blocks)
+    return system.waste_of_plain_attention if plain else system.waste_of_adapters
 
 
 def _optimizer(shape: ModelShape, method: Method) -> int:
@@ -209,7 +233,7 @@ def _moved_weights(shape: ModelShape, method: Method) -> int:
 
 
 def _nf4_bytes(linear: Linear) -> int:
-    """4 bits a weight; a byte for each 64, of which each 256 share a float32 (QLoRA, 2023, section 3); and two
-    code books of 16 and 256 float32 a layer, with one offset (bitsandbytes.functional.QuantState)."""
+    """4 bits a weight; a byte for each 64, of which 256 share a float32 (QLoRA, 2023, section 3); two code
+    books of 16 and 256 float32 a layer, with one offset (bitsandbytes.functional.QuantState)."""
     blocks = -(-linear.weights // 64)
     return linear.weights // 2 + blocks + 4 * -(-blocks // 256) + 4 * (16 + 256 + 1)

@@ -1,4 +1,4 @@
-"""What a model is made of, as far as a forecast needs to know: matrices, other weights, and what a block keeps.
+"""What a model is made of, as far as a forecast needs to know.
 
 Figures are counts of values, so that any precision can be laid over them.
 """
@@ -40,13 +40,18 @@ class Block:
     other_parameters: int
     """Weights outside linear layers: of norms."""
     kept: int
-    """Values a token kept wherever a gradient passes, whether or not weights of the block are trained."""
+    """Values a token kept wherever a gradient passes, whether or not weights of the block are trained, in
+    tensors about as wide as the model."""
+    kept_inner: int
+    """The same in tensors as wide as the feed-forward part."""
     kept_for_norms: int
     """Further values a token where the norms' weights are trained."""
-    kept_per_position: int
+    matrices: int
     """Further values for each pair of tokens of a row: attention matrices and masks."""
-    passing: int
-    """Values a token of the widest tensors that are alive for a moment while a gradient passes."""
+    heads: int
+    """In one such matrix; 1 for a mask that all heads share."""
+    inner: int
+    """Width of the feed-forward part."""
 
     @property
     def parameters(self) -> int:

@@ -12,7 +12,7 @@ from tasks.decisions.forecast.shapes import ModelShape
 from tasks.decisions.forecast.trainable import Method, trained_parameters
 
 _ADAMW = 15
-"""Operations a trained parameter and optimizer step; they matter for full fine-tuning on small batches only."""
+"""Operations a trained parameter and optimizer step; they matter for full fine-tuning on small batches."""
 
 
 class Timing(StrEnum):

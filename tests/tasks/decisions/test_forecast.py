@@ -1,4 +1,4 @@
-"""Forecasts from a configuration alone: published sizes, parts that add up, and what would make a rung fit."""
+"""Forecasts from a configuration: published sizes, parts that add up, what would make a rung fit."""
 
 from dataclasses import replace
 from typing import Any
@@ -103,7 +103,11 @@ def test_full_takes_weights_gradients_and_two_moments_when_the_batch_is_small() 
     parts = foreseen.memory
     assert parts.moment is Moment.BACKWARD_ENDS
     weights = 4 * foreseen.total_parameters
-    assert (parts.weights_bytes, parts.gradients_bytes, parts.optimizer_bytes) == (weights, weights, 2 * weights)
+    assert (parts.weights_bytes, parts.gradients_bytes, parts.optimizer_bytes) == (
+        weights,
+        weights,
+        2 * weights,
+    )
 
 
 def test_four_bits_take_little_over_an_eighth_and_leave_embeddings_alone() -> None:
