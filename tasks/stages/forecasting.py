@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from data_contracts.errors import InputError
@@ -74,6 +75,15 @@ def job_of(
         system=system_for(config),
         exact=exact,
     )
+
+
+def longest_row(rows: Path, max_tokens: int) -> int | None:
+    """Tokens of the longest row of a snapshot's parquet file, as training cuts it; ``None`` for no rows."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    longest = pc.max(pq.read_table(rows, columns=["tokens"])["tokens"]).as_py()
+    return None if longest is None else min(int(longest), max_tokens)
 
 
 def pilot_method(settings: RunSettings, rung: str) -> Method:

@@ -38,13 +38,13 @@ from tasks.stages.forecasting import (
     escalated_method,
     hours_of_full,
     job_of,
+    longest_row,
     pilot_candidates,
     pilot_method,
 )
 from tasks.stages.guardrails import guardrail_evidence
 from tasks.stages.looks import reserve_look
 from tasks.stages.pilots import best_trainings
-from tasks.stages.rows import encoded
 from tasks.stages.scoring import score_all, scored_rows
 from tasks.stages.watching import listener
 
@@ -223,8 +223,9 @@ def _job(context: RunContext, findings: Findings) -> Job:
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
     config = json.loads((Path(base.folder) / "config.json").read_text(encoding="utf-8"))
+    limit = context.settings.model.max_tokens
     longest = {
-        split: max((len(ids) for ids in encoded(context, base, snapshot, split)["input_ids"]), default=None)
+        split: longest_row(snapshot.folder / snapshot.record.split(split).file.path, limit)
         for split in (Split.TRAIN, Split.TUNE)
     }
     return job_of(
