@@ -18,11 +18,12 @@ _NO_SUCH_RUNG = 3
 
 
 def main() -> None:
+    folder, configuration = Path(sys.argv[1]), json.loads(sys.argv[2])
+    rung = _rung(configuration)
     # What a run has loaded when it trains.
     for name in ("flows.finetune", "great_expectations"):
         importlib.import_module(name)
-    folder, configuration = Path(sys.argv[1]), json.loads(sys.argv[2])
-    trained, times = _train(folder, configuration)
+    trained, times = _train(folder, configuration, rung)
     # The first step warms up.
     steps = [after - before for before, after in itertools.pairwise(times[:_STEPS])]
     print(
@@ -36,7 +37,7 @@ def main() -> None:
     )
 
 
-def _train(folder: Path, configuration: dict[str, Any]) -> tuple[int, list[float]]:
+def _train(folder: Path, configuration: dict[str, Any], rung: Any) -> tuple[int, list[float]]:
     from benchmarks.forecasts.configurations import MODELS
     from data_contracts.records.metrics import Task
     from data_contracts.records.settings import TrainingSettings
@@ -47,7 +48,6 @@ def _train(folder: Path, configuration: dict[str, Any]) -> tuple[int, list[float
     labels = tuple("abcdef") if task is Task.CLASSIFICATION else ()
     times: list[float] = []
     rows = configuration["rows"]
-    rung = _rung(configuration)
     with tempfile.TemporaryDirectory() as artifact:
         fitted = fit(
             base=folder,
