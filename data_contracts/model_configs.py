@@ -1,8 +1,11 @@
 """A base model's ``config.json``, without its weights: from a folder, a GGUF file's header, or the hub."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
@@ -13,7 +16,7 @@ from data_contracts.records.base import digest_file
 _GGUF_TYPES = {"gemma3": "gemma3_text"}
 """Architectures that GGUF calls otherwise than transformers does."""
 _PATIENCE_SECONDS = 3.0
-"""For the hub to say which version is the newest."""
+"""For the hub to answer at all."""
 
 
 def read_model_config(source: str) -> dict[str, Any]:
@@ -61,15 +64,14 @@ def _parsed(file: Path, source: str) -> dict[str, Any]:
 
 
 def _from_hub(source: str) -> Path:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
 
     name, _, revision = source.partition("@")
-    cached = try_to_load_from_cache(name, "config.json", revision=revision or None)
-    if isinstance(cached, str):
-        return Path(cached)
     try:
         return Path(
-            hf_hub_download(name, "config.json", revision=revision or None, etag_timeout=_PATIENCE_SECONDS)
+            hf_hub_download(
+                name, "config.json", revision=revision or None, local_files_only=not _hub_answers()
+            )
         )
     except (OSError, ValueError) as error:
         # The hub's own errors are OSErrors, and a name it would not accept is a ValueError.
@@ -79,6 +81,23 @@ def _from_hub(source: str) -> Path:
             found=type(error).__name__,
             remedy="check the name and the network, or give a local folder with a config.json",
         ) from error
+
+
+def _hub_answers() -> bool:
+    """Whether the hub's address can be connected to; the library itself retries for 23 s where it cannot."""
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+
+    if HF_HUB_OFFLINE:
+        return False
+    address = urlsplit(ENDPOINT)
+    if address.hostname is None or getproxies():
+        return True
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname, port), timeout=_PATIENCE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _from_gguf(file: Path, source: str) -> dict[str, Any]:

@@ -109,17 +109,24 @@ def test_a_hub_id_of_any_size_is_planned_from_its_configuration_alone(tmp_path: 
     assert full.changes[-1].endswith("GiB more memory")
 
 
-def test_a_hub_id_that_is_not_here_is_refused_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_hub_id_that_is_not_here_is_refused_at_once(tmp_path: Path, offline: str) -> None:
+    file = settings_file(tmp_path, **generating("org/absent"))
     start = time.monotonic()
-    result = plan_elsewhere(settings_file(tmp_path, **generating("org/absent")), tmp_path / "hub")
+    result = plan_elsewhere(file, tmp_path / "hub", offline=offline)
     assert result.returncode == 2
     assert "config.json" in json.loads(result.stdout)["message"]
     assert time.monotonic() - start < 6.0
 
 
-def plan_elsewhere(file: Path, hub: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, which has this folder as its hub cache, and no network."""
-    environment = {**os.environ, "HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"}
+def plan_elsewhere(file: Path, hub: Path, *, offline: str = "0") -> subprocess.CompletedProcess[str]:
+    """In a process of its own, which has this folder as its hub cache, and a hub where nobody listens."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        "HF_HUB_CACHE": str(hub),
+        "HF_HUB_OFFLINE": offline,
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
     command = [sys.executable, "-m", "flows.command_line", "plan", str(file), "--json"]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 

@@ -26,8 +26,9 @@ class Timing(StrEnum):
     """Arithmetic over the speed of an ordinary processor core."""
 
 
-UNTIMED_OPERATIONS_PER_SECOND = 2.5e10
-"""Of one core of an ordinary server in float32, reached in training. A guess of the right order."""
+UNTIMED_OPERATIONS_PER_SECOND = 5e10
+"""Of one core of an ordinary server in float32, reached in training. A guess of the right order: 5.6e10 to
+9.1e10 over the 21 trainings of ``benchmarks/forecast.json``."""
 
 
 @dataclass(frozen=True)
