@@ -1,6 +1,5 @@
 """The plan: what every rung would take, and which one the fit gate would take, from the settings alone."""
 
-import math
 import os
 
 from data_contracts.model_configs import read_model_config
@@ -13,6 +12,7 @@ from tasks.decisions.gates.fit import memory_rule
 from tasks.stages.forecasting import Job, job_of, pilot_candidates, pilot_method
 from tasks.stages.plan_rows import Glance, glance_at
 from tasks.stages.plan_speed import speed_from_history, speed_from_probe, untimed
+from tasks.training.fit import planned_steps
 
 
 def make_plan(settings: RunSettings, *, probe: bool = False) -> Plan:
@@ -39,7 +39,7 @@ def make_plan(settings: RunSettings, *, probe: bool = False) -> Plan:
         exact=job.exact,
         parameters=job.shape.parameters,
         rows=glance.train_rows,
-        steps=_steps(settings, glance),
+        steps=steps_of(settings, glance.train_rows),
         micro_batch_size=training.rows_in_memory,
         max_tokens=settings.model.max_tokens,
         mean_tokens=glance.mean_tokens,
@@ -58,13 +58,9 @@ def _speed(settings: RunSettings, job: Job, glance: Glance, probe: bool) -> Spee
     return speed_from_history(settings, job, glance.mean_tokens) or untimed()
 
 
-def _steps(settings: RunSettings, glance: Glance) -> int | None:
-    """As ``tasks.training.fit.planned_steps`` has it, which would bring torch."""
-    training = settings.training
-    if glance.train_rows is None:
-        return training.max_steps
-    by_epochs = max(1, math.ceil(training.epochs * glance.train_rows / training.effective_batch_size))
-    return min(by_epochs, training.max_steps or by_epochs)
+def steps_of(settings: RunSettings, rows: int | None) -> int | None:
+    """Optimizer steps; as far as the settings tell where the number of rows is unknown."""
+    return settings.training.max_steps if rows is None else planned_steps(rows, settings.training)
 
 
 def _rung(
@@ -72,14 +68,11 @@ def _rung(
 ) -> RungPlan:
     method = pilot_method(settings, rung)
     foreseen: Forecast = job.of(method)
-    steps = _steps(settings, glance)
+    steps = steps_of(settings, glance.train_rows)
     hours = processor_hours = None
     if steps is not None:
         operations = steps * operations_per_step(
-            job.shape,
-            method,
-            rows=settings.training.effective_batch_size,
-            tokens=glance.mean_tokens,
+            job.shape, method, rows=settings.training.effective_batch_size, tokens=glance.mean_tokens
         )
         processor_hours = operations / speed.operations_per_second / 3600.0
         hours = processor_hours / speed.processors

@@ -58,11 +58,6 @@ def operations_per_step(shape: ModelShape, method: Method, *, rows: int, tokens:
     return rows * tokens * (per_token + attention) + _ADAMW * trained
 
 
-def seconds_of(operations: float, speed: Speed) -> float:
-    """Processor seconds."""
-    return operations / speed.operations_per_second
-
-
 def ratio_of_steps(shape: ModelShape, method: Method, timed: Method, *, rows: int, tokens: float) -> float:
     """Processor time of a step of ``method`` over one of ``timed``, of the same rows."""
     return operations_per_step(shape, method, rows=rows, tokens=tokens) / operations_per_step(

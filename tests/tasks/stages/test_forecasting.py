@@ -12,8 +12,10 @@ from data_contracts.records.base import Cost, FileRecord, FolderRecord
 from data_contracts.records.evidence import BaseModelRecord, CurvePoint, Rung, TrainingEvidence
 from data_contracts.records.settings import PilotSettings, RunSettings, TrainingSettings
 from tasks.decisions.forecast import Timing
+from tasks.decisions.forecast.memory import EVALUATION_ROWS
 from tasks.stages.forecasting import hours_of_full, job_of, longest_row
 from tasks.stages.plan_speed import speed_from_history
+from tasks.training import fit
 from tests.conftest import MINILM
 
 DIGEST = "sha256:" + "1" * 64
@@ -111,3 +113,7 @@ def test_full_is_priced_by_the_pilot_that_was_timed(tmp_path: Path) -> None:
     hours = hours_of_full(job, asked, PilotSettings(), trained(3600.0, DIGEST), steps=100)
     assert 1.1 < hours < 1.5
     assert hours_of_full(job, asked, PilotSettings(), trained(7200.0, DIGEST), steps=200) == 4 * hours
+
+
+def test_evaluations_are_forecast_with_as_many_rows_as_training_takes() -> None:
+    assert fit._EVALUATION_ROWS == EVALUATION_ROWS
