@@ -9,6 +9,7 @@ from data_contracts.errors import InputError
 from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.forecast import Forecast
 from data_contracts.records.settings import PilotSettings, RunSettings
+from data_contracts.records.snapshot import Split
 from tasks.decisions.forecast import (
     Batch,
     Linear,
@@ -77,12 +78,17 @@ def job_of(
     )
 
 
-def longest_row(rows: Path, max_tokens: int) -> int | None:
-    """Tokens of the longest row of a snapshot's parquet file, as training cuts it; ``None`` for no rows."""
+def longest_row(rows: Path, split: Split, max_tokens: int) -> int | None:
+    """Tokens of the longest row of one split, as training cuts it; ``None`` for no rows.
+
+    Args:
+        rows: the contract stage's accepted rows, which have their lengths; the snapshot's have not.
+    """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    longest = pc.max(pq.read_table(rows, columns=["tokens"])["tokens"]).as_py()
+    lengths = pq.read_table(rows, columns=["tokens"], filters=[("split", "=", split.value)])["tokens"]
+    longest = pc.max(lengths).as_py()
     return None if longest is None else min(int(longest), max_tokens)
 
 

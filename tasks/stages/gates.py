@@ -12,6 +12,7 @@ from data_contracts.records.evidence import Rung
 from data_contracts.records.permit import Permit
 from data_contracts.records.settings import PilotMethod
 from data_contracts.records.snapshot import Split
+from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import first_that_fits, what_would_fit
 from tasks.decisions.gates import (
     EscalationFacts,
@@ -220,12 +221,12 @@ def _base_name(findings: Findings) -> str:
 
 def _job(context: RunContext, findings: Findings) -> Job:
     """What is to be trained, with rows as long as they really are."""
-    assert findings.snapshot is not None
+    assert findings.checked is not None and findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
     config = json.loads((Path(base.folder) / "config.json").read_text(encoding="utf-8"))
     limit = context.settings.model.max_tokens
     longest = {
-        split: longest_row(snapshot.folder / snapshot.record.split(split).file.path, limit)
+        split: longest_row(findings.checked.folder / ACCEPTED, split, limit)
         for split in (Split.TRAIN, Split.TUNE)
     }
     return job_of(

@@ -100,10 +100,9 @@ def _evaluation(shape: ModelShape, method: Method, batch: Batch, system: System)
     length = batch.evaluation_tokens or batch.tokens
     tokens = batch.evaluation_rows * length
     working = answering_values(shape, rows=batch.evaluation_rows, tokens=length) * system.value_bytes
-    kept, waste = _kept(shape, method, batch, system)
     # The last evaluation finds the heap as training left it, mostly free and seldom given back. Values too
     # large for it find no use for that.
-    heap = kept + waste if system.mapped else 0
+    heap = _kept(shape, method, batch, system).heap if system.mapped else 0
     reused = working if working <= 3 * system.largest_in_heap else 0
     return _parts(
         Moment.EVALUATION,
@@ -119,7 +118,7 @@ def _evaluation(shape: ModelShape, method: Method, batch: Batch, system: System)
 
 def _backward_begins(shape: ModelShape, method: Method, batch: Batch, system: System) -> MemoryParts:
     tokens = batch.rows * batch.tokens
-    kept, waste = _kept(shape, method, batch, system)
+    kept = _kept(shape, method, batch, system)
     earlier = trained_parameters(shape, method) * FLOAT32 if batch.accumulated > 1 else 0
     # The gradient of the logits is used up before the last block's gradients pass.
     logits = _LOGITS_IN_TRAINING * tokens * shape.logits * FLOAT32
@@ -131,9 +130,9 @@ def _backward_begins(shape: ModelShape, method: Method, batch: Batch, system: Sy
         system,
         gradients=earlier,
         optimizer=_optimizer(shape, method),
-        activations=kept + max(0, passing - logits),
+        activations=kept.kept + max(0, passing - logits),
         logits=logits,
-        allocator=waste,
+        allocator=kept.waste,
     )
 
 
@@ -142,9 +141,8 @@ def _backward_ends(shape: ModelShape, method: Method, batch: Batch, system: Syst
     # Weights shared with the output get a gradient from either place, and both exist when they are added.
     shared = shape.vocabulary * shape.width if method.rung == "full" and shape.output and shape.tied else 0
     gradients = (trained + shared) * FLOAT32
-    kept, waste = _kept(shape, method, batch, system)
     # Adapters' gradients are small beside the heap that the values kept have left.
-    left = max(0, kept + waste - gradients) if system.mapped and method.adapts else 0
+    heap = _kept(shape, method, batch, system).heap if system.mapped and method.adapts else 0
     return _parts(
         Moment.BACKWARD_ENDS,
         shape,
@@ -152,12 +150,22 @@ def _backward_ends(shape: ModelShape, method: Method, batch: Batch, system: Syst
         system,
         gradients=gradients,
         optimizer=_optimizer(shape, method),
-        allocator=left,
+        allocator=max(0, heap - gradients),
     )
 
 
-def _kept(shape: ModelShape, method: Method, batch: Batch, system: System) -> tuple[int, int]:
-    """Bytes kept for the backward pass, and bytes of the heap lost between them."""
+@dataclass(frozen=True)
+class _Kept:
+    """Bytes of what is kept for the backward pass."""
+
+    kept: int
+    waste: int
+    """Of the heap, lost between them."""
+    heap: int
+    """Of the heap in all, which larger tensors do not touch."""
+
+
+def _kept(shape: ModelShape, method: Method, batch: Batch, system: System) -> _Kept:
     kept = kept_values(shape, method, rows=batch.rows, tokens=batch.tokens)
     heap = in_heap(
         kept,
@@ -167,7 +175,9 @@ def _kept(shape: ModelShape, method: Method, batch: Batch, system: System) -> tu
         value_bytes=system.value_bytes,
         largest=system.largest_in_heap,
     )
-    return kept.total * system.value_bytes, int(heap * system.value_bytes * _waste(shape, method, system))
+    heap *= system.value_bytes
+    waste = int(heap * _waste(shape, method, system))
+    return _Kept(kept.total * system.value_bytes, waste, heap + waste)
 
 
 def _waste(shape: ModelShape, method: Method, system: System) -> float:

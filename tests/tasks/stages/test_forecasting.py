@@ -11,6 +11,8 @@ from data_contracts.model_configs import read_model_config
 from data_contracts.records.base import Cost, FileRecord, FolderRecord
 from data_contracts.records.evidence import BaseModelRecord, CurvePoint, Rung, TrainingEvidence
 from data_contracts.records.settings import PilotSettings, RunSettings, TrainingSettings
+from data_contracts.records.snapshot import Split
+from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import Timing
 from tasks.decisions.forecast.memory import EVALUATION_ROWS
 from tasks.stages.forecasting import hours_of_full, job_of, longest_row
@@ -59,12 +61,12 @@ def trained(seconds: float, base: str) -> TrainingEvidence:
     return TrainingEvidence.model_validate(fields)
 
 
-def test_the_longest_row_is_read_from_the_snapshot_and_cut_as_in_training(tmp_path: Path) -> None:
-    file = tmp_path / "train.parquet"
-    pq.write_table(pa.table({"tokens": pa.array([7, None, 31], pa.int32())}), file)
-    assert (longest_row(file, 64), longest_row(file, 20)) == (31, 20)
-    pq.write_table(pa.table({"tokens": pa.array([], pa.int32())}), file)
-    assert longest_row(file, 64) is None
+def test_the_longest_row_of_a_split_is_cut_as_in_training(tmp_path: Path) -> None:
+    file = tmp_path / ACCEPTED
+    lengths = pa.array([7, None, 31, 50], pa.int32())
+    pq.write_table(pa.table({"tokens": lengths, "split": ["train", "train", "train", "gate"]}), file)
+    assert (longest_row(file, Split.TRAIN, 64), longest_row(file, Split.TRAIN, 20)) == (31, 20)
+    assert longest_row(file, Split.TUNE, 64) is None
 
 
 def test_shorter_rows_take_less_than_the_settings_allow(tmp_path: Path) -> None:
