@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows import contract_commands
+from flows import contract_commands, plan_command
 from flows.failing import (
     EXIT_DATA_REJECTED,
     EXIT_FAULT,
@@ -29,6 +29,17 @@ app = typer.Typer(
 )
 
 app.add_typer(contract_commands.app)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst plan examples/trec6/lorafirst.yaml`
+
+* `lorafirst plan big.yaml --json | jq '.rungs[] | {rung: .forecast.rung, fits}'`
+
+* `lorafirst plan nightly.yaml --probe`
+
+Exit codes: 0 planned, whatever fits, 1 a fault, 2 unusable input."""
+)(plan_command.plan)
 
 
 class Requirement(StrEnum):

@@ -375,6 +375,8 @@ class RunSettings(Record):
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
+    machine_hour_price: float | None = Field(default=None, ge=0.0)
+    """What an hour of this machine costs, in a currency of your own; ``lorafirst plan`` then tells costs."""
 
     @model_validator(mode="before")
     @classmethod

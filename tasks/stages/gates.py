@@ -1,6 +1,8 @@
 """The gates as tasks: each writes its decision into the dossier before anybody acts on it."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,14 +12,8 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
-from tasks.decisions.forecast import (
-    Forecast,
-    ModelShape,
-    adapter_parameters,
-    first_that_fits,
-    forecast_memory,
-    hours_of_full,
-)
+from tasks.data.checking.contract import ACCEPTED
+from tasks.decisions.forecast import first_that_fits, what_would_fit
 from tasks.decisions.gates import (
     EscalationFacts,
     decide_contract,
@@ -38,6 +34,15 @@ from tasks.stages.artifacts import show_decision
 from tasks.stages.base import score_base
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+from tasks.stages.forecasting import (
+    Job,
+    escalated_method,
+    hours_of_full,
+    job_of,
+    longest_row,
+    pilot_candidates,
+    pilot_method,
+)
 from tasks.stages.guardrails import guardrail_evidence
 from tasks.stages.looks import reserve_look
 from tasks.stages.pilots import best_trainings
@@ -79,21 +84,22 @@ def need_gate(context: RunContext, findings: Findings) -> None:
 @task(name="gate fit", cache_policy=NO_CACHE)
 def fit_gate(context: RunContext, findings: Findings) -> None:
     """Decides, and settles which method the first pilot takes."""
-    asked = context.settings.pilot.method
     available = context.memory_bytes
-    methods = [asked] if asked == Rung.QLORA else [asked, Rung.QLORA]
-    forecasts = [_forecast(context, findings, method) for method in methods]
+    job = _job(context, findings)
+    methods = pilot_candidates(context.settings)
+    forecasts = [job.of(method) for method in methods]
     decision = decide_fit(
         forecasts,
         available_memory_bytes=available,
+        changes=what_would_fit(job.shape, methods[0], job.batch, job.system, available),
         evidence=findings.base.digest(),
         policy=context.settings.policy,
         run_id=context.run_id,
     )
     chosen = first_that_fits(forecasts, available)
     if chosen is not None:
-        findings.method = chosen.rung
-    unquantised = _forecast(context, findings, Rung.LORA)
+        findings.method = Rung(chosen.rung)
+    unquantised = job.of(pilot_method(context.settings, Rung.LORA))
     findings.unquantised_fits = first_that_fits([unquantised], available) is not None
     _record(context, findings, decision)
 
@@ -140,15 +146,16 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
     assert findings.snapshot is not None
     quality, fairness = (findings.history.last(gate) for gate in (Gate.QUALITY, Gate.FAIRNESS))
     assert quality is not None and fairness is not None
-    policy = context.settings.policy
+    settings, policy = context.settings, context.settings.policy
     best = best_trial(findings.trials, policy)
     evidence = best_trainings(context, findings)[0].stored.record
+    job = _job(context, findings)
     facts = EscalationFacts(
         train_rows=findings.snapshot.record.split(Split.TRAIN).rows,
         processor_hours_spent=findings.processor_seconds / 3600.0,
         processor_hours_of_full=policy.seeds.to_pass
-        * hours_of_full(evidence.cost.cpu_seconds, evidence.steps, best.full_steps),
-        peak_memory_bytes_of_full=_forecast(context, findings, Rung.FULL).peak_memory_bytes,
+        * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
+        peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
         available_memory_bytes=context.memory_bytes,
         approval=read_approval(context.settings.output, subject_of(quality)),
         distance=findings.distance,
@@ -217,18 +224,20 @@ def _base_name(findings: Findings) -> str:
     return f"the base asked with {count} examples" if count else "the base asked with the prompt alone"
 
 
-def _forecast(context: RunContext, findings: Findings, rung: Rung) -> Forecast:
-    settings, base = context.settings, findings.base
-    shape = ModelShape(
-        parameters=base.parameters,
-        layers=base.layers,
-        width=base.width,
-        vocabulary=0 if settings.task is Task.CLASSIFICATION else base.vocabulary,
-    )
-    return forecast_memory(
-        rung,
-        shape,
-        trained_parameters=adapter_parameters(shape, settings.pilot.rank),
-        rows=settings.training.rows_in_memory,
-        tokens=settings.model.max_tokens,
+def _job(context: RunContext, findings: Findings) -> Job:
+    """What is to be trained, with rows as long as they really are."""
+    assert findings.checked is not None and findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
+    config = json.loads((Path(base.folder) / "config.json").read_text(encoding="utf-8"))
+    limit = context.settings.model.max_tokens
+    longest = {
+        split: longest_row(findings.checked.folder / ACCEPTED, split, limit)
+        for split in (Split.TRAIN, Split.TUNE)
+    }
+    return job_of(
+        context.settings,
+        config,
+        labels=len(snapshot.record.labels),
+        longest=longest[Split.TRAIN],
+        longest_tune=longest[Split.TUNE],
     )

@@ -67,8 +67,8 @@ def shard(model: Model, method: AdapterMethod | None) -> bool:
 def reshard(model: Model) -> None:
     """Parts again what a forward pass without a backward one leaves whole.
 
-    torch 2.13 keeps the outermost group whole until a backward pass; one that was made whole without gradients
-    takes none in the next step, and its weights would stay as they are.
+    torch 2.13 keeps the outermost group whole until a backward pass; one that was made whole without
+    gradients takes none in the next step, and its weights would stay as they are.
     """
     for module in model.modules():
         if hasattr(module, "reshard"):

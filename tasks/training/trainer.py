@@ -169,7 +169,8 @@ def trainer_class() -> Any:
             reshard(self.model)
             metrics = {"eval_loss": mean(weighed) * world_size() / len(rows)}
             self.log(metrics)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            self.control = control
             return metrics
 
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:

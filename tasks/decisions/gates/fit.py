@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from data_contracts.records.decision import Decision, Gate, RuleResult
+from data_contracts.records.forecast import Forecast
 from data_contracts.records.policy import Policy
-from tasks.decisions.forecast import Forecast, first_that_fits
+from tasks.decisions.forecast import first_that_fits
 from tasks.decisions.gates.rules import plain_rule
 
 
@@ -12,6 +13,7 @@ def decide_fit(
     forecasts: Sequence[Forecast],
     *,
     available_memory_bytes: int,
+    changes: Sequence[str],
     evidence: str,
     policy: Policy,
     run_id: str,
@@ -20,9 +22,10 @@ def decide_fit(
 
     Args:
         forecasts: of the pilots that may be trained, the one that was asked for first.
+        changes: each alone would make that one fit.
         evidence: digest of what the forecasts were made from.
     """
-    rule = _memory_rule(forecasts, first_that_fits(forecasts, available_memory_bytes), available_memory_bytes)
+    rule = memory_rule(forecasts, changes, available_memory_bytes)
     return Decision(
         gate=Gate.FIT,
         verdict=rule.verdict,
@@ -34,18 +37,18 @@ def decide_fit(
     )
 
 
-def _memory_rule(forecasts: Sequence[Forecast], chosen: Forecast | None, available: int) -> RuleResult:
-    each = ", ".join(f"{forecast.rung} {_gib(forecast.peak_memory_bytes)}" for forecast in forecasts)
+def memory_rule(forecasts: Sequence[Forecast], changes: Sequence[str], available: int) -> RuleResult:
+    """Whether one of ``forecasts`` fits, and which, with its reason; as ``decide_fit`` has it."""
+    chosen = first_that_fits(forecasts, available)
+    each = ", ".join(f"{forecast.rung} {_gib(forecast.needed_memory_bytes)}" for forecast in forecasts)
+    asked = forecasts[0]
     if chosen is None:
-        sentence = (
-            "No pilot fits: a smaller training.micro_batch_size or model.max_tokens, a smaller base model, "
-            "or a machine with more memory would do."
-        )
-    elif chosen is forecasts[0]:
-        needed = _gib(chosen.peak_memory_bytes)
+        sentence = f"No pilot fits. For {asked.rung}, any of these would do: {'; '.join(changes)}."
+    elif chosen is asked:
+        needed = _gib(chosen.needed_memory_bytes)
         sentence = f"{chosen.rung} needs about {needed}, which this machine has."
     else:
-        sentence = f"{forecasts[0].rung} does not fit this machine's memory; {chosen.rung} does."
+        sentence = f"{asked.rung} does not fit this machine's memory; {chosen.rung} does."
     return plain_rule(
         "memory",
         passed=chosen is not None,

@@ -13,7 +13,6 @@ from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
-from tasks.decisions.forecast import Forecast
 from tasks.decisions.gates import (
     EscalationFacts,
     GuardrailEvidence,
@@ -23,7 +22,6 @@ from tasks.decisions.gates import (
     decide_contract,
     decide_escalation,
     decide_fairness,
-    decide_fit,
     decide_justification,
     decide_need,
     decide_promotion,
@@ -140,20 +138,6 @@ def test_need_fails_only_where_the_base_is_shown_to_suffice(share: float, verdic
         right(share, name="the base"), distance=None, policy=ACCURACY, run_id=RUN, alpha=0.05
     )
     assert decision.verdict.value == verdict
-
-
-def test_fit_takes_the_first_method_that_fits_and_says_what_would() -> None:
-    lora, qlora = Forecast(Rung.LORA, 8 << 30), Forecast(Rung.QLORA, 3 << 30)
-
-    def decide(available: int) -> Decision:
-        return decide_fit(
-            [lora, qlora], available_memory_bytes=available, evidence=DIGEST, policy=ACCURACY, run_id=RUN
-        )
-
-    assert decide(9 << 30).verdict is Verdict.PASS
-    assert "qlora does" in decide(4 << 30).sentence
-    refused = decide(2 << 30)
-    assert refused.verdict is Verdict.FAIL and "micro_batch_size" in refused.sentence
 
 
 @pytest.mark.parametrize("pilot", [right(0.95, seeds=5), right(0.88, seeds=5), right(0.90, 30, seeds=5)])

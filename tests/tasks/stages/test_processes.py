@@ -24,6 +24,7 @@ from tasks.training.fit import Fitted
 from tasks.training.loading import load_served
 from tasks.training.rungs import FullRung, PilotRung
 from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.conftest import encoded as encoded
 from tests.tasks.training.methods.conftest import decoder as decoder
 from tests.tasks.training.test_fit import DIGEST
 
@@ -41,7 +42,7 @@ TRAINING: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def rows(decoder: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    """With the tokenizer beside the model, where each process looks for it, and an odd number of tune rows."""
+    """With the tokenizer beside the model, where each process looks for it, and an odd number of rows."""
     import shutil
 
     base = tmp_path_factory.mktemp("processes") / "base"
@@ -171,7 +172,7 @@ def test_what_a_process_refuses_is_raised_here(rows: Encoded, tmp_path: Path) ->
     permitted = rung("full")
     assert isinstance(permitted, FullRung)
     object.__setattr__(permitted, "snapshot", "sha256:" + "1" * 64)
-    with pytest.raises(PermitRefusedError, match="this is snapshot sha256:1{64}"):
+    with pytest.raises(PermitRefusedError, match=r"this is snapshot sha256:1{64}"):
         train(rows, tmp_path / "two", 2, rung=permitted)
     with pytest.raises(InputError, match="a method that leaves the base frozen"):
         train(rows, tmp_path / "other", 2, rung=PilotRung(PilotSettings(method=Rung("lorax"))))

@@ -1,0 +1,39 @@
+"""``lorafirst plan``: what every rung would take, before anything is loaded or trained."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+
+
+def plan(
+    config: Annotated[Path, typer.Argument(help="The settings, one YAML file; see `lorafirst schema`.")],
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Train a few LoRA steps for real, to time them; nothing is kept.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast memory, time and size of every rung, and say which one the fit gate would take.
+
+    Needs the base model's config.json alone: no weights are loaded, and of a hub id nothing else is
+    downloaded.
+    """
+    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.settings_file import load_settings
+
+    try:
+        from tasks.stages.planning import make_plan
+
+        made = make_plan(load_settings(config), probe=probe)
+    except InputError as error:
+        fail(error, EXIT_INPUT, as_json)
+    except LorafirstError as error:
+        fail(error, EXIT_FAULT, as_json)
+    if as_json:
+        typer.echo(made.model_dump_json(indent=2))
+        return
+    from flows.plan_rendering import print_plan
+
+    print_plan(made)
