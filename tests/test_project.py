@@ -66,7 +66,11 @@ def test_only_permitted_code_trains_in_full() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if "FullRung(" in path.read_text(encoding="utf-8")
     ]
-    assert sorted(callers) == ["tasks/stages/training.py", "tasks/training/rungs.py"]
+    assert sorted(callers) == [
+        "tasks/stages/training.py",
+        "tasks/training/job.py",  # hands the permit on to several processes, of which each checks it
+        "tasks/training/rungs.py",
+    ]
     trainers = [
         path.relative_to(ROOT).as_posix()
         for folder in ("tasks", "flows", "deployments", "data_contracts")

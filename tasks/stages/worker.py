@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ def _leave(folder: Path, error: BaseException, *, signal_number: int | None = No
 
 
 def _say(event: dict[str, Any]) -> None:
-    print(json.dumps(event), flush=True)
+    # Whoever started the training may be gone, and it is to be saved all the same.
+    with suppress(OSError):
+        print(json.dumps(event), flush=True)
 
 
 if __name__ == "__main__":

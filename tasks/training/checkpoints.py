@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.training.course import Course
-from tasks.training.sharding import like, whole
+from tasks.training.sharding import like, mean, whole
 
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
@@ -108,7 +108,7 @@ class TrainingState:
         return cls(
             course=course,
             trainer=json.dumps(asdict(trainer.state)),
-            running_loss=float(trainer._tr_loss if start is None else start.running_loss),
+            running_loss=mean(float(trainer._tr_loss if start is None else start.running_loss)),
             last_logged_step=trainer._globalstep_last_logged,
             schedule=trainer.lr_scheduler.state_dict(),
             learning_rates=[float(group["lr"]) for group in trainer.optimizer.param_groups],

@@ -70,7 +70,7 @@ def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedMod
             "id2label": dict(enumerate(head.labels)),
             "label2id": {label: index for index, label in enumerate(head.labels)},
         }
-    kind = AutoModelForCausalLM if head.task is Task.INSTRUCTION else AutoModelForSequenceClassification
+    kind = AutoModelForSequenceClassification if head.task is Task.CLASSIFICATION else AutoModelForCausalLM
     with quiet_libraries():
         model, report = kind.from_pretrained(folder, output_loading_info=True, **options)
     if head.task is Task.CLASSIFICATION and head.pad_token_id is not None:

@@ -42,6 +42,7 @@ def trainer_class() -> Any:
         keeper: Keeper
         stop: StopRequest
         data_collator: Any
+        control: Any
         collate_evaluation: Any = None
         """For rows of ``tune``."""
         method: AdapterMethod | None
@@ -169,8 +170,7 @@ def trainer_class() -> Any:
             reshard(self.model)
             metrics = {"eval_loss": mean(weighed) * world_size() / len(rows)}
             self.log(metrics)
-            control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-            self.control = control
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
         def prediction_step(self, *arguments: Any, **options: Any) -> Any:

@@ -9,7 +9,13 @@ import pytest
 
 from data_contracts.model_configs import read_model_config
 from data_contracts.records.base import Cost, FileRecord, FolderRecord
-from data_contracts.records.evidence import BaseModelRecord, CurvePoint, TrainingEvidence
+from data_contracts.records.evidence import (
+    BaseModelRecord,
+    CurvePoint,
+    SeenTokens,
+    TrainingConditions,
+    TrainingEvidence,
+)
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings, RunSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
@@ -45,6 +51,22 @@ def trained(seconds: float, base: str) -> TrainingEvidence:
         "snapshot": DIGEST,
         "training": TrainingSettings(),
         "pilot": PilotSettings(),
+        "full": None,
+        "conditions": TrainingConditions(
+            device="cpu",
+            torch_threads=1,
+            deterministic_algorithms=True,
+            processes=1,
+            sharded=False,
+            micro_batch_size=16,
+            evaluation_batch_size=32,
+            resumed_from_steps=(),
+            incidents=(),
+        ),
+        "stopped_early": False,
+        "kept_step": 100,
+        "seen": SeenTokens(tokens=1, padding=0, supervised=1, replayed_rows=0, packed=False, layout=""),
+        "served": "adapter",
         "learning_rate": 1e-3,
         "seed": 1,
         "steps": 100,
