@@ -4,6 +4,7 @@ Float32 throughout, on one process. How it survives being killed, asked to end, 
 ``survival``.
 """
 
+import json
 import math
 import tempfile
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def fit(
         course: Course = trainer.course
     with writing(artifact):
         _save(model, tokenizer, rung, base_name, artifact)
+        _in_one_order(artifact / "adapter_config.json")
     steps = trainer.state.global_step
     return Fitted(
         steps=steps,
@@ -221,3 +223,14 @@ def _save(model: Any, tokenizer: Any, rung: PilotRung | FullRung, base_name: str
             model.save_pretrained(artifact)
             tokenizer.save_pretrained(artifact)
         (artifact / "tokenizer.model").unlink(missing_ok=True)
+
+
+def _in_one_order(configuration: Path) -> None:
+    """Sorts what peft keeps as sets: their order differs from process to process, and with it the digest."""
+    if not configuration.exists():
+        return
+    content = json.loads(configuration.read_bytes())
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(content.get(name), list):
+            content[name].sort()
+    configuration.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")
