@@ -39,6 +39,7 @@ def save_trained(
         if prepared.start is not None:
             _add_whole_modules(prepared, artifact / ADAPTER_WEIGHTS)
     _name_base(artifact / ADAPTER_WEIGHTS, base_digest)
+    _sort_sets(artifact / "adapter_config.json")
     # peft writes a card of its own that names the machine's folders.
     (artifact / "README.md").unlink(missing_ok=True)
 
@@ -52,6 +53,15 @@ def _add_whole_modules(prepared: Prepared, file: Path) -> None:
     whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
     tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
     save_file(tensors, file, metadata={"format": "pt"})
+
+
+def _sort_sets(configuration: Path) -> None:
+    """Writes what peft keeps as sets in one order: theirs differs from process to process, and the digest."""
+    content = json.loads(configuration.read_bytes())
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(content.get(name), list):
+            content[name].sort()
+    configuration.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _name_base(file: Path, base_digest: str) -> None:

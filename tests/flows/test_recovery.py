@@ -70,7 +70,7 @@ def test_a_run_killed_in_training_ends_with_the_very_same_adapter(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
     """Killed once, asked to end once; the third start of the same command finishes."""
-    training = {"max_steps": 90, "checkpoint_steps": 20, "curve_points": 4}
+    training = {"epochs": 8, "max_steps": 90, "checkpoint_steps": 20, "curve_points": 4}
     undisturbed = write_run(rows, policy=NEVER_FULL, training=training, output=str(tmp_path / "undisturbed"))
     assert start(undisturbed).wait(timeout=400) == 0
     config = write_run(rows, policy=NEVER_FULL, training=training)

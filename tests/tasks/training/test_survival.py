@@ -60,7 +60,7 @@ class Result:
     @classmethod
     def of(cls, folder: Path) -> "Result":
         artifact = folder / "artifact"
-        names = ("adapter_model.safetensors", "model.safetensors")
+        names = ("adapter_model.safetensors", "adapter_config.json", "model.safetensors")
         return cls(
             {name: (artifact / name).read_bytes() for name in names if (artifact / name).exists()},
             json.loads((folder / "curve.json").read_text(encoding="utf-8")),
