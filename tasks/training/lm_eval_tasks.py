@@ -3,10 +3,14 @@
 lm-eval is an extra, ``lorafirst[lm-eval]``, and is imported only where a policy names a task.
 """
 
+import hashlib
+import itertools
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,6 +67,22 @@ def require_task(task: str, metric: str, *, where: str) -> bool:
                 remedy="name one of these",
             )
     return directions[0][metric]
+
+
+def task_digest(task: str, limit: int | None, *, where: str) -> str:
+    """Digest of what is asked: each task's configuration, its documents and those it takes examples from.
+
+    Raises:
+        InputError: as ``require_task``.
+    """
+    running = hashlib.sha256()
+    for name, each in sorted(_loaded(task, where).items()):
+        asked = itertools.islice(each.eval_docs, limit)
+        shown = each.fewshot_docs() if each.get_config("num_fewshot") else ()
+        running.update(json.dumps([name, each.dump_config()], sort_keys=True, default=str).encode())
+        for document in itertools.chain(asked, shown or ()):
+            running.update(json.dumps(document, sort_keys=True, default=str).encode())
+    return "sha256:" + running.hexdigest()
 
 
 def score_task(
@@ -127,8 +147,15 @@ def _loaded(task: str, where: str) -> Mapping[str, Any]:
 def _manager(task: str) -> Any:
     from lm_eval.tasks import TaskManager
 
-    # Reading lm-eval's own thousands of task files takes seconds.
-    return TaskManager(include_defaults=not is_task_file(task))
+    return TaskManager(include_defaults=False) if is_task_file(task) else _all_tasks()
+
+
+@cache
+def _all_tasks() -> Any:
+    """Reading lm-eval's own thousands of task files takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
 
 
 def _directions(task: Any) -> dict[str, bool]:
