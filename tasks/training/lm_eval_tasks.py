@@ -3,12 +3,13 @@
 lm-eval is an extra, ``lorafirst[lm-eval]``, and is imported only where a policy names a task.
 """
 
+import contextlib
 import hashlib
+import io
 import itertools
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -76,12 +77,16 @@ def task_digest(task: str, limit: int | None, *, where: str) -> str:
         InputError: as ``require_task``.
     """
     running = hashlib.sha256()
-    for name, each in sorted(_loaded(task, where).items()):
-        asked = itertools.islice(each.eval_docs, limit)
-        shown = each.fewshot_docs() if each.get_config("num_fewshot") else ()
-        running.update(json.dumps([name, each.dump_config()], sort_keys=True, default=str).encode())
-        for document in itertools.chain(asked, shown or ()):
-            running.update(json.dumps(document, sort_keys=True, default=str).encode())
+    try:
+        for name, each in sorted(_loaded(task, where).items()):
+            asked = itertools.islice(each.eval_docs, limit)
+            shown = each.fewshot_docs() if each.get_config("num_fewshot") else ()
+            for content in ([name, each.dump_config()], *asked, *(shown or ())):
+                running.update(json.dumps(content, sort_keys=True, default=str).encode())
+    except InputError:
+        raise
+    except Exception as error:
+        raise _refused(where, error) from error
     return "sha256:" + running.hexdigest()
 
 
@@ -171,15 +176,15 @@ def _refused(where: str, error: Exception) -> InputError:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet_lm_eval() -> Iterator[None]:
-    """Its warnings are about its command line."""
+    """Its warnings are about its command line, and its bars cannot be switched off."""
     names = ("lm_eval", "lm-eval")
     levels = {name: logging.getLogger(name).level for name in names}
     try:
         for name in names:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with quiet_libraries():
+        with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         for name, level in levels.items():
