@@ -20,7 +20,7 @@ from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import head_of, tokenizer_of
 from tasks.stages.watching import listener
-from tasks.training.lm_eval_tasks import is_task_file, require_task, score_task
+from tasks.training.lm_eval_tasks import require_task, score_task, task_digest
 
 
 def require_lm_eval_tasks(settings: RunSettings) -> None:
@@ -57,7 +57,7 @@ def lm_eval_stage(
         inputs={
             "base": base.identity(),
             "artifact": identity,
-            "task": _content(rule),
+            "task": task_digest(rule.task, rule.limit, where=_where(rule)),
             "metric": rule.metric,
             "limit": rule.limit,
         },
@@ -103,14 +103,6 @@ def _rows(name: str, stored: Sequence[Stored[LmEvalScores]]) -> ScoredRows:
         scores=np.array([each.record.values for each in stored]),
         evidence=tuple(each.record.digest() for each in stored),
     )
-
-
-def _content(rule: LmEvalRule) -> str:
-    """A task file may name others beside it, so its whole folder is what it depends on."""
-    if not is_task_file(rule.task):
-        return rule.task
-    path = Path(rule.task)
-    return f"{path.name} in {FolderRecord.of(path.parent).digest()}"
 
 
 def _where(rule: LmEvalRule) -> str:

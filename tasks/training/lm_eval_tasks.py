@@ -3,10 +3,15 @@
 lm-eval is an extra, ``lorafirst[lm-eval]``, and is imported only where a policy names a task.
 """
 
+import contextlib
+import hashlib
+import io
+import itertools
+import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,6 +68,26 @@ def require_task(task: str, metric: str, *, where: str) -> bool:
                 remedy="name one of these",
             )
     return directions[0][metric]
+
+
+def task_digest(task: str, limit: int | None, *, where: str) -> str:
+    """Digest of what is asked: each task's configuration, its documents and those it takes examples from.
+
+    Raises:
+        InputError: as ``require_task``.
+    """
+    running = hashlib.sha256()
+    try:
+        for name, each in sorted(_loaded(task, where).items()):
+            asked = itertools.islice(each.eval_docs, limit)
+            shown = each.fewshot_docs() if each.get_config("num_fewshot") else ()
+            for content in ([name, each.dump_config()], *asked, *(shown or ())):
+                running.update(json.dumps(content, sort_keys=True, default=str).encode())
+    except InputError:
+        raise
+    except Exception as error:
+        raise _refused(where, error) from error
+    return "sha256:" + running.hexdigest()
 
 
 def score_task(
@@ -127,8 +152,15 @@ def _loaded(task: str, where: str) -> Mapping[str, Any]:
 def _manager(task: str) -> Any:
     from lm_eval.tasks import TaskManager
 
-    # Reading lm-eval's own thousands of task files takes seconds.
-    return TaskManager(include_defaults=not is_task_file(task))
+    return TaskManager(include_defaults=False) if is_task_file(task) else _all_tasks()
+
+
+@cache
+def _all_tasks() -> Any:
+    """Reading lm-eval's own thousands of task files takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
 
 
 def _directions(task: Any) -> dict[str, bool]:
@@ -144,15 +176,15 @@ def _refused(where: str, error: Exception) -> InputError:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _quiet_lm_eval() -> Iterator[None]:
-    """Its warnings are about its command line."""
+    """Its warnings are about its command line, and its bars cannot be switched off."""
     names = ("lm_eval", "lm-eval")
     levels = {name: logging.getLogger(name).level for name in names}
     try:
         for name in names:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with quiet_libraries():
+        with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         for name, level in levels.items():

@@ -4,6 +4,7 @@ Every function returns a ``ScoreTable``: one line per row, in the order of the r
 generated greedily, so the same artifact gives the same scores again.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.baseline import probe_log_probabilities
-from tasks.training.batching import batches_by_length, pad_batch
+from tasks.training.batching import PaddedBatch, batches_by_length, pad_batch
 from tasks.training.continuation import text_losses
 from tasks.training.generation import generate
 from tasks.training.loading import Head, load_served
@@ -203,6 +204,19 @@ def answer_end(rows: Any) -> str | None:
     return str(rows[0]["answer_end"]) if "answer_end" in rows.column_names else None
 
 
+def _logits_from(model: Model, padded: PaddedBatch, supervised: Any) -> Any:
+    """Logits that predict ``supervised`` targets, (batch, kept, vocabulary): of the last ``kept`` of the
+    targets, from the first on that is supervised in any row where the model can leave the others out.
+    """
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    options = {}
+    if "logits_to_keep" in inspect.signature(inner.forward).parameters and supervised.any():
+        first = int(supervised.any(0).nonzero()[0])
+        # One more than the targets, because the last logits predict nothing.
+        options["logits_to_keep"] = supervised.shape[1] - first + 1
+    return model(input_ids=padded.ids, attention_mask=padded.attention, **options).logits[:, :-1]
+
+
 def completion_losses(
     model: Model, rows: Any, tokenizer: Any, *, progress: Progress = silent, what: str = "loss"
 ) -> NDArray[np.float64]:
@@ -223,14 +237,17 @@ def completion_losses(
             targets = (
                 pad_batch([labels[index] for index in batch], pad=IGNORED_LABEL).ids[:, 1:].to(model.device)
             )
-            logits = model(
-                input_ids=padded.ids, attention_mask=padded.attention
-            ).logits  # (batch, tokens, vocabulary)
+            supervised = targets != IGNORED_LABEL  # (batch, tokens - 1)
+            logits = _logits_from(model, padded, supervised)  # (batch, kept, vocabulary)
+            kept = slice(targets.shape[1] - logits.shape[1], None)
+            rows_of = supervised[:, kept].nonzero()[:, 0]  # (supervised tokens,)
+            # Prompts are most of the tokens, and a softmax over the vocabulary is most of the work.
             each = torch.nn.functional.cross_entropy(
-                logits[:, :-1].transpose(1, 2), targets, ignore_index=IGNORED_LABEL, reduction="none"
-            )  # (batch, tokens - 1)
-            supervised = (targets != IGNORED_LABEL).sum(1)
-            losses[batch] = (each.double().sum(1) / supervised).cpu().numpy()
+                logits[supervised[:, kept]], targets[supervised], reduction="none"
+            )
+            sums = torch.zeros(len(batch), dtype=torch.float64, device=each.device)
+            sums.index_add_(0, rows_of, each.double())
+            losses[batch] = (sums / supervised.sum(1)).cpu().numpy()
             done += len(batch)
             progress(done, len(token_ids), what)
     return losses
