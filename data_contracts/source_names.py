@@ -3,16 +3,16 @@
 import re
 from pathlib import PurePosixPath
 
-KINDS = (".jsonl", ".csv", ".parquet")
-"""Kinds of file that are read."""
+KINDS = (".jsonl", ".json", ".csv", ".parquet")
+"""Kinds of file that are read; the first two may hold an object on each line, or one array of objects."""
 
 PACKINGS = (".gz", ".zst")
-"""What a jsonl or csv file may be packed with; parquet packs its own columns."""
+"""What a file may be packed with; parquet packs its own columns."""
 
 PROTOCOLS = ("s3", "gs", "file", "memory")
 """Where files can lie, besides paths; the last two need nothing installed and serve for trying things out."""
 
-ACCEPTED = f"{', '.join(KINDS)}; jsonl and csv also with {' or '.join(PACKINGS)} behind it"
+ACCEPTED = f"{', '.join(KINDS)}; all but parquet also with {' or '.join(PACKINGS)} behind it"
 """For messages."""
 
 _URL = re.compile(r"(?P<protocol>[a-zA-Z][a-zA-Z0-9+.-]*)(::|://)")

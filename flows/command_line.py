@@ -45,7 +45,7 @@ class Requirement(StrEnum):
 * `lorafirst run nightly.yaml --output /srv/runs --json --require accepted`
 
 Exit codes: 0 the run ended in an outcome, 1 a fault, 2 unusable input, 3 the data was rejected,
-4 `--require` unmet."""
+4 `--require` unmet, 130 or 143 stopped by SIGINT or SIGTERM; training is then saved."""
 )
 def run(
     config: Annotated[Path, typer.Argument(help="The settings, one YAML file; see `lorafirst schema`.")],
@@ -63,7 +63,7 @@ def run(
     Nothing that is finished is done again: the same command goes on after a crash, and an unchanged
     rerun only decides anew.
     """
-    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.errors import InputError, LorafirstError, TrainingStopped
     from data_contracts.settings_file import load_settings
 
     try:
@@ -79,6 +79,9 @@ def run(
         fail(error, EXIT_INPUT, as_json)
     except LorafirstError as error:
         fail(error, EXIT_FAULT, as_json)
+    except TrainingStopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
         raise typer.Exit(130) from None
@@ -183,6 +186,53 @@ def schema() -> None:
     document = RunSettings.model_json_schema()
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     typer.echo(json.dumps(document, indent=2))
+
+
+@app.command(
+    epilog="""Examples:
+
+* `lorafirst cache`
+
+* `lorafirst cache --clean --older-than 30`"""
+)
+def cache(
+    clean: Annotated[bool, typer.Option("--clean", help="Delete them; not while a run reads.")] = False,
+    older_than: Annotated[
+        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Only those unused for so long.")
+    ] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """List, or delete, the plain copies of packed, remote and array files; they are made again if needed."""
+    import time
+
+    from data_contracts.errors import InputError
+    from tasks.data.reading.local_copies import copies_folder, remove_copies, stored_copies
+
+    latest = time.time() - older_than * 86_400
+    chosen = [copy for copy in stored_copies() if copy.used_at <= latest]
+    described = [
+        {
+            "name": copy.name,
+            "folder": str(copy.folder),
+            "size_bytes": copy.size_bytes,
+            "used_at": copy.used_at,
+        }
+        for copy in chosen
+    ]
+    lines = [f"{copy.size_bytes / 2**20:10,.1f} MiB  {copy.name}  {copy.folder}" for copy in chosen]
+    total = sum(copy.size_bytes for copy in chosen)
+    try:
+        if clean:
+            remove_copies(chosen)
+    except InputError as error:
+        fail(error, EXIT_INPUT, as_json)
+    if as_json:
+        typer.echo(json.dumps({"deleted": clean, "size_bytes": total, "copies": described}, indent=2))
+        return
+    for line in lines:
+        typer.echo(line)
+    what = f"{len(chosen)} {'copy' if len(chosen) == 1 else 'copies'}, {total / 2**20:,.1f} MiB"
+    typer.echo(f"{what} {'deleted from' if clean else 'in'} {copies_folder()}")
 
 
 def main() -> None:

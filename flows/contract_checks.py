@@ -16,6 +16,8 @@ from tasks.data.authoring.contract_diff import compare_contracts, compare_rows
 from tasks.data.authoring.drafting import DraftSource, draft_contract, own_rules
 from tasks.data.authoring.standalone import ReadData, columns_of, load_for, read_for
 from tasks.data.checking.contract import ACCEPTED, Contract, check_contract
+from tasks.data.contracts.rule_catalogue import NEEDS_EARLIER
+from tasks.data.likeness.earlier import EarlierSnapshots, find_earlier
 from tasks.data.pages.contract_page import contract_page
 from tasks.data.snapshot.summaries import summarise, summarise_file
 from tasks.evidence.environment import package_versions
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 NO_MODEL = "No model was named, so rules on tokens were not run; --model runs them."
+
+NO_SNAPSHOT = (
+    "No earlier snapshot was named, so rules on leaks from one and drift say nothing; --earlier runs them."
+)
 
 Check = Callable[[Contract, Path], ContractEvidence]
 
@@ -56,14 +62,18 @@ def check_alone(
     """What the data says to the contract; writes ``page`` where one is asked for.
 
     Raises:
-        InputError: the contract, the data, the model or the page's place cannot be used.
+        InputError: the contract, the data, an earlier snapshot, the model or the page's place cannot be
+            used.
     """
-    contracts = load_for(contract, task)
+    contracts, earlier = load_for(contract, task), find_earlier(data.earlier)
     read = read_for(data, tuple(contracts))
+    chosen = contracts[read.task]
     with tempfile.TemporaryDirectory(prefix="lorafirst-contract-") as temporary:
         folder = Path(temporary)
-        evidence = _checker(read, model, max_tokens, progress)(contracts[read.task], folder)
-        report = ContractReport.of(evidence, _notes(read, model))
+        evidence = _checker(read, model, max_tokens, progress, earlier)(chosen, folder)
+        asks = any(check.rule in NEEDS_EARLIER for check in chosen.checks)
+        unsaid = (NO_SNAPSHOT,) if asks and not earlier.folders else ()
+        report = ContractReport.of(evidence, (*_notes(read, model), *unsaid))
         if page is not None:
             _write_page(page, report, folder)
     return report
@@ -112,7 +122,13 @@ def compare(
     )
 
 
-def _checker(read: ReadData, model: str | None, max_tokens: int, progress: Progress) -> Check:
+def _checker(
+    read: ReadData,
+    model: str | None,
+    max_tokens: int,
+    progress: Progress,
+    earlier: EarlierSnapshots | None = None,
+) -> Check:
     tokenizer = None if model is None else _tokenizer(model)
 
     def check(contract: Contract, folder: Path) -> ContractEvidence:
@@ -124,6 +140,7 @@ def _checker(read: ReadData, model: str | None, max_tokens: int, progress: Progr
             max_tokens=max_tokens,
             splits=SplitSettings(),
             folder=folder,
+            earlier=earlier,
             progress=progress,
         )
 

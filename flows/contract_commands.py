@@ -1,5 +1,6 @@
 """``lorafirst contract``: draft a contract from data, check data against one, compare two."""
 
+import re
 import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from flows.contract_options import (
     ColumnOption,
     DataArgument,
+    EarlierOption,
     FormOption,
     MaxTokensOption,
     ModelOption,
@@ -22,6 +24,12 @@ from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, JsonOption
 if TYPE_CHECKING:
     from data_contracts.progress import Progress
     from data_contracts.records.contract_reports import ContractReport
+
+_OPTIONS = (
+    "data.columns.X is --column X=NAME, data.form is --form, data.earlier is --earlier and model.source is "
+    "--model"
+)
+"""What messages that speak of settings mean on this command line."""
 
 app = typer.Typer(
     name="contract",
@@ -83,6 +91,8 @@ def init(
 
 * `lorafirst contract check nightly/ nightly.odcs.yaml --json | jq .evidence.rules`
 
+* `lorafirst contract check may.jsonl questions.odcs.yaml --earlier runs/april/snapshot`
+
 Exit codes: 0 every blocking rule holds, 1 a fault, 2 unusable input, 3 a blocking rule is broken."""
 )
 def check(
@@ -93,6 +103,7 @@ def check(
     max_tokens: MaxTokensOption = 256,
     column: ColumnOption = None,
     form: FormOption = None,
+    earlier: EarlierOption = None,
     page: Annotated[
         Path | None,
         typer.Option("--page", help="Also write an HTML page to look at, without any row's text."),
@@ -105,7 +116,7 @@ def check(
     try:
         from flows.contract_checks import check_alone
 
-        settings, chosen = settings_of(data, column, form), task_of(task)
+        settings, chosen = settings_of(data, column, form, earlier), task_of(task)
         with _watching(quiet=as_json) as progress:
             report = check_alone(
                 settings, contract, chosen, model=model, max_tokens=max_tokens, page=page, progress=progress
@@ -220,7 +231,5 @@ def _refuse(error: Exception, as_json: bool) -> NoReturn:
         error,
         EXIT_INPUT if isinstance(error, InputError) else EXIT_FAULT,
         as_json,
-        hint="Here data.columns.X is --column X=NAME, data.form is --form and model.source is --model."
-        if "data.columns." in str(error) or "data.form" in str(error)
-        else "",
+        hint=f"Here {_OPTIONS}." if re.search(r"data\.(columns\.|form|earlier)", str(error)) else "",
     )

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
 DataArgument = Annotated[
     str,
     typer.Argument(
-        help="jsonl or csv (also .gz, .zst), parquet; a file, a glob, a folder, s3://, gs://, "
+        help="jsonl, json or csv (also .gz, .zst), parquet; a file, a glob, a folder, s3://, gs://, "
         "package:NAME/PATH or a hub id."
     ),
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option("--task", help="classification or instruction. Unset: the one whose columns are there."),
+    typer.Option(
+        "--task", help="classification, instruction or completion. Unset: the one whose columns are there."
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
@@ -38,9 +40,20 @@ ModelOption = Annotated[
 MaxTokensOption = Annotated[
     int, typer.Option("--max-tokens", min=8, max=131_072, help="Tokens of a row that the model will read.")
 ]
+EarlierOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--earlier",
+        metavar="SNAPSHOT",
+        help="A run's folder `snapshot`: nothing like its gate rows may be learned from, and drift counts "
+        "from the last one. Can be repeated.",
+    ),
+]
 
 
-def settings_of(data: str, columns: list[str] | None, form: str | None) -> "DataSettings":
+def settings_of(
+    data: str, columns: list[str] | None, form: str | None, earlier: list[str] | None = None
+) -> "DataSettings":
     """The data that the options name.
 
     Raises:
@@ -82,6 +95,7 @@ def settings_of(data: str, columns: list[str] | None, form: str | None) -> "Data
             source=data,
             form=None if form is None else DataForm(form),
             columns=ColumnSettings.model_validate(mapped),
+            earlier=tuple(earlier or ()),
         )
     except pydantic.ValidationError as error:
         raise InputError.single(

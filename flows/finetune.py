@@ -45,6 +45,7 @@ from tasks.stages.guardrails import require_slices
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
+from tasks.stages.replay import prepare_replay
 from tasks.stages.watching import listener
 
 
@@ -117,6 +118,7 @@ def _take(step: Step, context: RunContext, findings: Findings) -> None:
             assert findings.checked is not None
             findings.snapshot = freeze_data(context, findings.checked)
             require_slices(context, findings)
+            prepare_replay(context, findings)
             findings.registration = register(context, findings)
             power_gate(context, findings)
         case Step.NEED:

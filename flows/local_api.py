@@ -82,6 +82,8 @@ def start_unless_configured() -> LocalApi | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **_EPHEMERAL},
+            # Ctrl-C is for the run, which still tells the API how it ended; the API ends after it.
+            start_new_session=True,
         )
     api = LocalApi(process, port)
     os.environ["PREFECT_API_URL"] = api.url

@@ -63,6 +63,9 @@ class TerminalListener:
     def progressed(self, done: int, total: int, what: str) -> None:
         self._bar.update(self._task, description=what, completed=done, total=total)
 
+    def noted(self, sentence: str) -> None:
+        self._console.print(Text.assemble(("! ", "yellow"), sentence), soft_wrap=True)
+
     def stage_ended(self, stage: str, line: str, cost: Cost | None, reused: bool) -> None:
         took = "reused" if reused else f"{cost.seconds:,.1f} s" if cost else ""
         self._console.print(

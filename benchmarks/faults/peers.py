@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -100,10 +101,18 @@ def ask(peer: str, files: Sequence[PeerFile], tokenizer: Path, packages: Path | 
     by_name = {file.name: file for file in files}
     told = [_verdict(by_name[answer["file"]], answer) for answer in answers]
     return {
+        "version": _version(peer, packages),
         "files": len(told),
         **{verdict: sum(entry["verdict"] == verdict for entry in told) for verdict in VERDICTS},
         "each": told,
     }
+
+
+def _version(peer: str, packages: Path | None) -> str:
+    """Of the package that was asked, from the folder where it lies or from this environment."""
+    places = sys.path if packages is None else [str(packages)]
+    found = next(iter(metadata.distributions(name=peer, path=places)), None)
+    return "unknown" if found is None else found.version
 
 
 def _verdict(file: PeerFile, answer: Mapping[str, Any]) -> dict[str, Any]:

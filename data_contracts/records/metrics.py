@@ -14,6 +14,8 @@ class Task(StrEnum):
 
     CLASSIFICATION = "classification"
     INSTRUCTION = "instruction"
+    COMPLETION = "completion"
+    """To go on with texts: continued pretraining."""
 
 
 class Metric(Record):
@@ -29,6 +31,12 @@ class Metric(Record):
     """Each example scores exactly 0 or 1."""
     sentence: str
     """What one unit of it means."""
+    further_tasks: tuple[Task, ...] = ()
+    """What else it judges beside ``task``."""
+
+    def judges(self, task: Task) -> bool:
+        """Whether rows of ``task`` have this score."""
+        return task is self.task or task in self.further_tasks
 
     def gain(self, value: float) -> float:
         """``value`` turned so that more is better, whichever way the metric points."""
@@ -71,7 +79,11 @@ METRICS: dict[str, Metric] = {
             minimum=0.0,
             maximum=None,
             binary=False,
-            sentence="mean negative log probability of the answer's tokens, in nats a token",
+            sentence=(
+                "mean negative log probability of the answer's tokens, or of all tokens of a text to go on "
+                "with, in nats a token"
+            ),
+            further_tasks=(Task.COMPLETION,),
         ),
         Metric(
             name="exact_match",
@@ -117,4 +129,4 @@ METRICS: dict[str, Metric] = {
 
 
 def metrics_for(task: Task) -> tuple[str, ...]:
-    return tuple(name for name, metric in METRICS.items() if metric.task is task)
+    return tuple(name for name, metric in METRICS.items() if metric.judges(task))

@@ -27,10 +27,12 @@ class PilotTrial(Record):
     steps: int
     full_steps: int
     """Steps that full fine-tuning would get."""
+    stopped_early: bool = False
+    """The loss on ``tune`` no longer improved, by a rule that full fine-tuning would stop by too."""
     tune_score: float
     """Mean of the policy's metric over ``tune``."""
     tune_loss: float
-    """At the end of training, in nats."""
+    """Of the weights that were kept, in nats."""
     lowest_train_loss: float
     """On the curve, in nats. Zero means that nothing was left, or that nothing was there, to learn."""
     supervised_tokens: int
@@ -43,8 +45,8 @@ class PilotTrial(Record):
     evidence: tuple[Digest, ...]
     """Of training and of scoring on ``tune``; none where training diverged."""
     diverged: bool = False
-    """The loss became NaN or infinite: there is nothing to score, and the scores here are the worst there
-    are."""
+    """The loss became NaN or infinite, or exploded: there is nothing to score, and the scores here are the
+    worst there are."""
 
     @property
     def capacity_bits(self) -> float:

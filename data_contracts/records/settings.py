@@ -207,6 +207,45 @@ class FullSettings(Record):
     """Peak rate. Unset: the usual one for a model of this width (LoRA Without Regret, 2025)."""
 
 
+class Packing(StrEnum):
+    """Whether rows of a micro-batch share one sequence."""
+
+    AUTO = "auto"
+    """Packed where attention passes over whole other rows (flash attention), padded elsewhere: measured with
+    135M parameters on a processor, packing was never faster."""
+    ON = "on"
+    """Refused for a model whose attention does not stay within rows."""
+    OFF = "off"
+    """Rows of similar length side by side, padded to the longest."""
+
+
+class ReplayColumns(Record):
+    """Which columns of the replayed rows hold what. Unset means the column has the field's own name."""
+
+    text: str | None = None
+    """For continued pretraining."""
+    prompt: str | None = None
+    """For instructions, with ``completion``."""
+    completion: str | None = None
+    """The answer wanted."""
+    messages: str | None = None
+    """For conversations."""
+
+
+class ReplaySettings(Record):
+    """Rows of general use, mixed in so that the model forgets less of what it knew."""
+
+    source: str = Field(min_length=1, examples=["general.jsonl"])
+    """As ``data.source``."""
+    share: Share = 0.1
+    """Share of the rows of each optimizer step, to the nearest whole row and at least one. The number of
+    steps stays as planned from the data's own rows, of which so much less is seen: raise ``epochs`` to see
+    them as often as without."""
+    form: DataForm | None = None
+    """As ``data.form``."""
+    columns: ReplayColumns = ReplayColumns()
+
+
 class TrainingSettings(Record):
     """What pilot and full share, so that they see the same rows, in the same order, for as many steps."""
 
@@ -226,6 +265,39 @@ class TrainingSettings(Record):
     """Longer gradients are scaled down to this norm."""
     curve_points: int = Field(default=8, ge=1, le=200)
     """How often the loss on ``tune`` is taken along the way."""
+    early_stopping_points: int | None = Field(default=None, ge=1)
+    """Ends training once the loss on ``tune`` has not been lower than before for so many points of the curve,
+    and keeps the weights of the best point. Unset: every step is taken and the last weights are kept."""
+    checkpoint_minutes: float = Field(default=10.0, gt=0.0)
+    """Training that is killed loses at most about so many minutes. Without effect on the weights."""
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    """Also saves after every so many steps. Without effect on the weights."""
+    packing: Packing = Packing.AUTO
+    """``on`` lays the rows of a micro-batch end to end, each attending to itself alone: same rows, same loss,
+    no padding."""
+    replay: ReplaySettings | None = None
+    """Unset: the data's own rows alone."""
+
+    @model_validator(mode="after")
+    def _replays_some_of_a_batch(self) -> Self:
+        if self.replay is not None and not 1 <= self.replayed_rows < self.effective_batch_size:
+            raise ValueError(
+                f"replay.share {self.replay.share:g} of effective_batch_size {self.effective_batch_size} "
+                "must leave at least one row of each kind: raise effective_batch_size"
+            )
+        return self
+
+    def without_places(self) -> Self:
+        """The same with only the name of what is replayed, wherever it lies."""
+        if self.replay is None:
+            return self
+        replay = self.replay.model_copy(update={"source": Path(self.replay.source).name})
+        return self.model_copy(update={"replay": replay})
+
+    @property
+    def replayed_rows(self) -> int:
+        """Rows of each optimizer step that are not the data's own."""
+        return max(1, round(self.replay.share * self.effective_batch_size)) if self.replay else 0
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Self:
@@ -236,9 +308,39 @@ class TrainingSettings(Record):
             )
         return self
 
+    def decisive(self) -> dict[str, object]:
+        """The settings that the trained weights follow from: all but when checkpoints are saved, and where
+        what is replayed lies."""
+        settings = self.without_places()
+        return settings.model_dump(mode="json", exclude={"checkpoint_minutes", "checkpoint_steps"})
+
     @property
     def rows_in_memory(self) -> int:
         return min(self.micro_batch_size, self.effective_batch_size)
+
+
+class ComputeSettings(Record):
+    """Where training takes place. Nothing of it is part of a result's identity: the same rows, order and
+    effective batch give the same losses up to rounding, however many processes share them."""
+
+    processes: int = Field(default=1, ge=1, le=1024)
+    """Processes on each host that train together, one a GPU where there are any."""
+    hosts: int = Field(default=1, ge=1, le=1024)
+    """Hosts with so many processes each. They must see the same output folder; docs/processes.md says how the
+    others join."""
+    rendezvous: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")] | None = None
+    """HOST:PORT of the first host, where several find one another. Several hosts talk over the network in the
+    clear; use a network of their own."""
+
+    @model_validator(mode="after")
+    def _hosts_can_meet(self) -> Self:
+        if self.hosts > 1 and self.rendezvous is None:
+            raise ValueError(f"{self.hosts} hosts need a place to meet: set compute.rendezvous to HOST:PORT")
+        return self
+
+    @property
+    def world_size(self) -> int:
+        return self.processes * self.hosts
 
 
 class GenerationSettings(Record):
@@ -256,7 +358,8 @@ class RunSettings(Record):
     name: Name
     """Begins the run's id and its folder."""
     task: Task
-    """``classification`` (text and label) or ``instruction`` (messages, or prompt and completion)."""
+    """``classification`` (text and label), ``instruction`` (messages, or prompt and completion) or
+    ``completion`` (text to go on with: continued pretraining)."""
     model: ModelSettings
     data: DataSettings
     splits: SplitSettings = SplitSettings()
@@ -265,14 +368,25 @@ class RunSettings(Record):
     full: FullSettings = FullSettings()
     training: TrainingSettings = TrainingSettings()
     generation: GenerationSettings = GenerationSettings()
+    compute: ComputeSettings = ComputeSettings()
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
 
     @model_validator(mode="after")
+    def _batch_can_be_shared(self) -> Self:
+        shared = self.compute.world_size
+        if self.training.effective_batch_size % shared:
+            raise ValueError(
+                f"training.effective_batch_size {self.training.effective_batch_size} cannot be shared by "
+                f"{shared} processes (compute.processes times compute.hosts)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
-        if METRICS[self.policy.metric].task is not self.task:
+        if not METRICS[self.policy.metric].judges(self.task):
             raise ValueError(
                 f"policy.metric {self.policy.metric!r} does not apply to task {self.task.value!r}; "
                 f"choose one of {', '.join(metrics_for(self.task))}"
@@ -290,8 +404,13 @@ class RunSettings(Record):
             for rule in rails.slices
             if rule.column not in known
         ]
-        if self.task is Task.CLASSIFICATION and rails.answer_format is not None:
-            faults.append("policy.guardrails.answer_format is about generated text; a classifier has none")
+        if self.task is not Task.INSTRUCTION and rails.answer_format is not None:
+            what = "a classifier has none" if self.task is Task.CLASSIFICATION else "texts are not answered"
+            faults.append(f"policy.guardrails.answer_format is about answers; {what}")
+        if self.task is Task.CLASSIFICATION and self.training.replay is not None:
+            faults.append("training.replay takes rows of the task, and general rows have none of its labels")
+        if self.task is Task.CLASSIFICATION and self.training.packing is Packing.ON:
+            faults.append("training.packing: a classifier gives one answer a sequence; set it to auto or off")
         if faults:
             raise ValueError("; ".join(faults))
         return self

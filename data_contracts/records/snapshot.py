@@ -119,3 +119,26 @@ class Snapshot(Record):
 
     def split(self, split: Split) -> SplitRecord:
         return next(record for record in self.splits if record.split is split)
+
+
+class ReplayEvidence(Record):
+    """General rows that may be replayed among the training rows."""
+
+    sources: tuple[SourceFile, ...]
+    notes: tuple[str, ...]
+    """How the rows were understood, where the settings do not say; for the user."""
+    rows_read: int
+    rows_broken: int
+    """Left out because they break a rule."""
+    rows_like_gate: int
+    """Of those: nearly like a row that a gate judges by, or judged by before."""
+    rows: int
+    """That may be replayed; the others ask what belongs to a split that is held out."""
+    file: FileRecord
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.rows:,} of {self.rows_read:,} general rows to replay; {self.rows_broken:,} break a rule, "
+            f"{self.rows_like_gate:,} of them too like a gate row"
+        )

@@ -2,7 +2,8 @@
 
 A stage's key is the digest of its inputs, of lorafirst's own code for it, and of the versions of the
 packages under it. An unchanged rerun therefore finds every stage finished; a changed one redoes what
-changed; a killed run goes on after its last finished stage. Orchestrators keep caches of their own;
+changed; a killed run goes on after its last finished stage, and inside a training from its last checkpoint,
+which lies under the same key. Orchestrators keep caches of their own;
 this one is used instead because reuse here is tied to the artifact itself: it happens only while every
 file still has the digest it was stored with.
 """
@@ -17,6 +18,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from data_contracts.records.base import FolderRecord, Record, digest_json
+from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.evidence.files import commit_folder, write_atomically
 
 R = TypeVar("R", bound=Record)
@@ -64,6 +66,10 @@ class StageStore:
     """A folder of finished stages, safe to share between processes of one machine."""
 
     root: Path
+
+    def checkpoints(self, key: StageKey) -> CheckpointFolder:
+        """Where the work under ``key`` leaves what it would go on from; to be removed once it is stored."""
+        return CheckpointFolder(self.root / ".checkpoints" / key.folder_name)
 
     def reuse_or_build(self, key: StageKey, record_type: type[R], build: Callable[[Path], R]) -> Stored[R]:
         """The stored stage under ``key``, or what ``build`` makes of an empty folder.

@@ -24,6 +24,7 @@ from tasks.stages.measure import measured
 from tasks.stages.watching import listener
 from tasks.training.base_model import require_room_for, resolve_base_model
 from tasks.training.methods.possible import require_possible
+from tasks.training.model_inputs import require_readable_tokens
 
 
 def require_readable(settings: RunSettings) -> None:
@@ -34,6 +35,9 @@ def require_readable(settings: RunSettings) -> None:
     """
     if not is_hub_id(settings.data.source):
         find_data_files(settings.data.source)
+    replay = settings.training.replay
+    if replay is not None and not is_hub_id(replay.source):
+        find_data_files(replay.source)
     load_contract(_contract_path(settings), settings.task)
     find_earlier(settings.data.earlier)
 
@@ -46,6 +50,8 @@ def find_base_model(context: RunContext) -> BaseModelRecord:
         base = resolve_base_model(settings.model.source, context.cache)
         require_possible(base, settings.task, settings.pilot, settings.full)
         require_room_for(base, settings.model.max_tokens)
+        tokenizer = load_tokenizer(Path(base.folder))
+        require_readable_tokens(base, tokenizer, settings.task, settings.model.max_tokens)
     context.dossier.write_record("base-model.json", base)
     line = f"{base.architecture}, {base.parameters / 1e6:,.1f}M parameters"
     listener().stage_ended("base model", line, measurement.cost, False)
@@ -64,7 +70,7 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
         stage="contract",
         inputs={
             "task": settings.task.value,
-            "sources": _source_identity(settings.data, hub_rows),
+            "sources": source_identity(settings.data, hub_rows),
             "columns": settings.data.columns.model_dump(mode="json"),
             "form": settings.data.form,
             "contract": contract.digest,
@@ -135,7 +141,7 @@ def _contract_path(settings: RunSettings) -> Path | None:
     return Path(settings.data.contract) if settings.data.contract else None
 
 
-def _source_identity(data: DataSettings, rows: SourceRows | None) -> list[list[str]]:
+def source_identity(data: DataSettings, rows: SourceRows | None) -> list[list[str]]:
     """Name and digest of every source file, so that unchanged data is recognised without parsing it."""
     if rows is not None:
         return [[file.name, file.sha256] for file in rows.files]

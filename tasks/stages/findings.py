@@ -14,7 +14,7 @@ from data_contracts.records.evidence import (
 from data_contracts.records.looks import Registration
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.rungs import Rung
-from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
+from data_contracts.records.snapshot import ContractEvidence, ReplayEvidence, Snapshot, Split
 from tasks.decisions.ladder import History
 from tasks.evidence.store import Stored
 
@@ -44,6 +44,8 @@ class Findings:
     history: History = field(default_factory=History)
     checked: Stored[ContractEvidence] | None = None
     snapshot: Stored[Snapshot] | None = None
+    replay: Stored[ReplayEvidence] | None = None
+    """General rows to mix in, where the settings ask for them."""
     registration: Registration | None = None
     probe: Stored[BaselineEvidence] | None = None
     examples_in_prompt: int = 0

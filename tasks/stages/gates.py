@@ -211,6 +211,8 @@ def _alpha(findings: Findings, split: Split) -> float:
 def _base_name(findings: Findings) -> str:
     if findings.probe is not None:
         return "a linear probe on the untrained base"
+    if findings.snapshot is not None and findings.snapshot.record.task is Task.COMPLETION:
+        return "the bare base"
     count = findings.examples_in_prompt
     return f"the base asked with {count} examples" if count else "the base asked with the prompt alone"
 
@@ -221,7 +223,7 @@ def _forecast(context: RunContext, findings: Findings, rung: Rung) -> Forecast:
         parameters=base.parameters,
         layers=base.layers,
         width=base.width,
-        vocabulary=base.vocabulary if settings.task is Task.INSTRUCTION else 0,
+        vocabulary=0 if settings.task is Task.CLASSIFICATION else base.vocabulary,
     )
     return forecast_memory(
         rung,

@@ -43,7 +43,7 @@ def guardrail_evidence(
 ) -> GuardrailEvidence:
     """What the policy's guardrails need to know of ``trainings``, one a seed, on ``split``."""
     rails = context.settings.policy.guardrails
-    predicts_text = context.settings.task is Task.INSTRUCTION
+    predicts_text = context.settings.task is not Task.CLASSIFICATION
     asks_text = predicts_text and rails.forgetting is not None
     slices = _slices(context, findings, split)
     return GuardrailEvidence(

@@ -17,6 +17,7 @@ from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_v
 from tasks.evidence.looks import LookBook
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+from tasks.stages.replay import replay_digest
 from tasks.stages.training import CODE
 
 REGISTRATION = "registration.json"
@@ -134,6 +135,7 @@ def inputs_of(context: RunContext, findings: Findings) -> str:
         {
             "base": findings.base.identity(),
             "snapshot": findings.snapshot.record.digest(),
+            "replay": replay_digest(findings),
             "policy": settings.policy.digest(),
             "code": code_digest(*CODE),
             "packages": package_versions(TRAINING_PACKAGES),

@@ -10,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import TrainingDivergedError
+from data_contracts.records.base import NOTHING_SPENT
 from data_contracts.records.decision import Gate
 from data_contracts.records.metrics import METRICS, Task
 from data_contracts.records.pilots import PilotTrial, SweepPoint
@@ -30,7 +31,8 @@ from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
-from tasks.stages.rows import encoded, head_of, tokenizer_of
+from tasks.stages.replay import replay_digest, replayed
+from tasks.stages.rows import count_encoded, encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_artifact
 from tasks.stages.training import CODE, train_rung
 from tasks.stages.watching import StageProgress, listener
@@ -108,7 +110,10 @@ def try_rate(
     """One learning rate for ``steps`` steps; only its loss on ``tune`` is kept."""
     assert findings.snapshot is not None
     base, snapshot, run = findings.base, findings.snapshot, context.settings
-    training = run.training.model_copy(update={"max_steps": steps, "curve_points": 2})
+    # The lowest point of the curve counts, so that stopping early would save little and change nothing.
+    training = run.training.model_copy(
+        update={"max_steps": steps, "curve_points": 2, "early_stopping_points": None}
+    )
     tried = settings.model_copy(update={"learning_rate": learning_rate})
     key = StageKey(
         stage="sweep",
@@ -116,17 +121,20 @@ def try_rate(
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": run.model.max_tokens,
-            "training": training.model_dump(mode="json"),
+            "training": training.decisive(),
             "pilot": tried.model_dump(mode="json"),
             "seed": run.seed,
+            "replay": replay_digest(findings),
         },
         code=code_digest(*CODE, "tasks.stages.pilots"),
         packages=package_versions(TRAINING_PACKAGES),
     )
 
+    checkpoints = context.store.checkpoints(key)
+
     def build(folder: Path) -> SweepPoint:
         tokenizer = tokenizer_of(base)
-        lowest = None
+        lowest, earlier = None, NOTHING_SPENT
         with measured() as trying, suppress(TrainingDivergedError):
             fitted = fit(
                 base=Path(base.folder),
@@ -141,14 +149,21 @@ def try_rate(
                 learning_rate=learning_rate,
                 seed=run.seed,
                 artifact=folder / "adapter",
+                replayed=replayed(context, findings),
+                checkpoints=checkpoints,
                 progress=StageProgress(f"sweep {learning_rate:g}"),
+                tell=listener().noted,
             )
+            earlier = fitted.earlier
             shutil.rmtree(folder / "adapter")
             lowest = min(point.tune_loss for point in fitted.curve[1:])
-        return SweepPoint(learning_rate=learning_rate, steps=steps, tune_loss=lowest, cost=trying.cost)
+        return SweepPoint(
+            learning_rate=learning_rate, steps=steps, tune_loss=lowest, cost=trying.cost.after(earlier)
+        )
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, SweepPoint, build)
+    checkpoints.remove()
     number = len(findings.sweep) + 1
     context.dossier.add_stage(f"sweep/{number:02}-{learning_rate:g}", stored.folder)
     loss = stored.record.tune_loss
@@ -174,7 +189,7 @@ def _train_trial(
         return
     scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
     evidence = trained.stored.record
-    rows = findings.snapshot.record.split(Split.TRAIN).rows
+    rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
     per_pass = round(evidence.supervised_tokens / max(1, evidence.rows_seen) * rows)
     findings.trials.append(
         PilotTrial(
@@ -185,7 +200,8 @@ def _train_trial(
             steps=evidence.steps,
             full_steps=planned_steps(rows, context.settings.training),
             tune_score=scored.record.metric(context.settings.policy.metric),
-            tune_loss=evidence.curve[-1].tune_loss,
+            stopped_early=evidence.stopped_early,
+            tune_loss=evidence.kept_tune_loss,
             lowest_train_loss=min(
                 (point.train_loss for point in evidence.curve if point.train_loss is not None), default=0.0
             ),
@@ -206,7 +222,8 @@ def _diverged_trial(
     assert findings.snapshot is not None and settings.learning_rate is not None
     metric = METRICS[context.settings.policy.metric]
     worst = metric.minimum if metric.higher_is_better else (metric.maximum or _WORST)
-    steps = planned_steps(findings.snapshot.record.split(Split.TRAIN).rows, context.settings.training)
+    rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
+    steps = planned_steps(rows, context.settings.training)
     return PilotTrial(
         number=number,
         settings=settings,

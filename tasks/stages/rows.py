@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.records.evidence import BaseModelRecord
+from data_contracts.records.metrics import Task
 from data_contracts.records.snapshot import Snapshot, Split
 from tasks.data.tokens.examples import EncodedWithExamples, encode_with_examples
 from tasks.data.tokens.tokenization import encode_split, load_tokenizer
@@ -30,6 +31,15 @@ def encoded(context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapsho
         max_tokens=context.settings.model.max_tokens,
         labels=record.labels,
     )
+
+
+def count_encoded(
+    context: RunContext, base: BaseModelRecord, snapshot: Stored[Snapshot], split: Split
+) -> int:
+    """How many rows ``encoded`` gives: more than were frozen only where long texts become windows."""
+    if snapshot.record.task is not Task.COMPLETION:
+        return snapshot.record.split(split).rows
+    return len(encoded(context, base, snapshot, split))
 
 
 def encoded_with_examples(

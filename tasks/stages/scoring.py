@@ -30,6 +30,17 @@ _SEALED = (Split.GATE, Split.RESERVE)
 
 _READABLE = {Rung.BASELINE: "the baseline", Rung.FULL: "full fine-tuning", Rung.LORA: "the LoRA pilot"}
 
+_BASES = {
+    Task.CLASSIFICATION: "linear probe on the frozen base's mean-pooled hidden states",
+    Task.INSTRUCTION: "the base model, asked with the prompt alone",
+    Task.COMPLETION: "the base model, as it goes on with each text",
+}
+_ASKED = {
+    Task.CLASSIFICATION: "",
+    Task.INSTRUCTION: ", greedy answers",
+    Task.COMPLETION: ", loss of each text",
+}
+
 
 def readable(rung: Rung) -> str:
     """What decisions call what was scored."""
@@ -42,12 +53,11 @@ def readable(rung: Rung) -> str:
 def method_of(rung: Rung, artifact: Path | None, task: Task) -> str:
     """How an artifact was asked, in a sentence."""
     if rung == Rung.BASELINE:
-        probed = "linear probe on the frozen base's mean-pooled hidden states"
-        return probed if task is Task.CLASSIFICATION else "the base model, asked with the prompt alone"
+        return _BASES[task]
     base = "base in 4-bit NF4" if is_quantised(rung) else "float32 base"
     adapter = artifact is not None and artifact.name == ArtifactKind.ADAPTER
     told = f"{rung} adapter on the {base}" if adapter else f"whole model in float32, trained by {rung}"
-    return told if task is Task.CLASSIFICATION else f"{told}, greedy answers"
+    return f"{told}{_ASKED[task]}"
 
 
 def score_artifact(

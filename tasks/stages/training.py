@@ -19,6 +19,7 @@ from tasks.stages.context import RunContext
 from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
@@ -28,7 +29,7 @@ from tasks.training.saving import merge
 
 CODE = (
     *("data_contracts", "tasks.training", "tasks.data"),
-    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.curves"),
+    *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.replay", "tasks.stages.curves"),
 )
 """The source that a trained artifact depends on."""
 
@@ -139,18 +140,21 @@ def train_rung(
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": settings.model.max_tokens,
-            "training": settings.training.model_dump(mode="json"),
+            "training": settings.training.decisive(),
             "pilot": pilot.model_dump(mode="json") if pilot else None,
             "full": full.model_dump(mode="json") if full else None,
             "start": FolderRecord.of(start).digest() if start else None,
             "learning_rate": learning_rate,
             "seed": seed,
+            "replay": replay_digest(findings),
             # A model trained under another policy was allowed by another question.
             "policy": settings.policy.digest() if permit else None,
         },
         code=code_digest(*CODE),
         packages=package_versions(TRAINING_PACKAGES),
     )
+
+    checkpoints = context.store.checkpoints(key)
 
     def build(folder: Path) -> TrainingEvidence:
         train = encoded(context, base, snapshot, Split.TRAIN)
@@ -171,7 +175,10 @@ def train_rung(
                 learning_rate=learning_rate,
                 seed=seed,
                 artifact=trained,
+                replayed=replayed(context, findings),
+                checkpoints=checkpoints,
                 progress=StageProgress(folder_name),
+                tell=listener().noted,
             )
         if pilot is not None and pilot.merge:
             merge(Path(base.folder), trained, head, name, tokenizer, folder / served)
@@ -182,15 +189,19 @@ def train_rung(
             rung=rung.rung,
             base_model=base.identity(),
             snapshot=snapshot.record.digest(),
-            training=settings.training,
+            training=settings.training.without_places(),
             pilot=pilot,
             full=full,
             learning_rate=learning_rate,
             seed=seed,
+            conditions=fitted.conditions,
             steps=fitted.steps,
+            stopped_early=fitted.stopped_early,
+            kept_step=fitted.kept_step,
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
             truncated_rows=sum(train["truncated"]),
+            seen=fitted.seen,
             trainable_parameters=fitted.trainable_parameters,
             total_parameters=fitted.total_parameters,
             adapted_modules=fitted.adapted_modules,
@@ -198,18 +209,20 @@ def train_rung(
             served=served,
             artifact=FolderRecord.of(folder / served),
             permit=permit.digest() if permit else None,
-            cost=training.cost,
+            cost=training.cost.after(fitted.earlier),
         )
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, TrainingEvidence, build)
+    checkpoints.remove()
     context.dossier.add_stage(folder_name, stored.folder)
     show_curve(folder_name, stored.record.curve, stored.folder)
     evidence = stored.record
     line = (
         f"{evidence.steps:,} steps, {evidence.trainable_parameters:,} of "
         f"{evidence.total_parameters:,} parameters trained, loss on tune "
-        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.curve[-1].tune_loss:.3f}"
+        f"{evidence.curve[0].tune_loss:.3f} -> {evidence.kept_tune_loss:.3f}; {evidence.seen.sentence}"
+        + (f", {evidence.truncated_rows:,} rows truncated" if evidence.truncated_rows else "")
     )
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)

@@ -78,8 +78,8 @@ def _config(folder: Path, source: str) -> Any:
         ) from error
 
 
-def model_on_meta(folder: Path, task: Task) -> Any:
-    """The model's modules without weights, as they would be loaded for the task.
+def empty_model(folder: Path, task: Task) -> Any:
+    """The model for ``task`` with its shapes alone: no weight is read, and none takes room.
 
     Raises:
         ValueError: transformers has no model of this configuration for the task.

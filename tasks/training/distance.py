@@ -12,10 +12,10 @@ from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import BaseModelRecord, DomainDistance, TextMeasure
 from data_contracts.records.metrics import Task
 from tasks.training.base_model import generates_text
+from tasks.training.continuation import bits_per_byte
 from tasks.training.general_text import (
     GENERAL_TEXT,
     PredictedText,
-    bits_per_byte,
     general_sentences,
     plain_text,
     predicted_text,
@@ -32,7 +32,7 @@ def domain_distance(
     """The bare base on ``rows``, beside the same on the general text.
 
     ``rows`` are encoded rows. Of an instruction task the answers are measured, given what stands before
-    them; of a classification task the whole texts. A model without a language-modelling head is not
+    them; of other tasks the whole texts. A model without a language-modelling head is not
     loaded: for it only the tokens a word takes are counted.
 
     Raises:

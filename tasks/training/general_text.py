@@ -5,7 +5,6 @@ data much worse than these sentences, and a trained model has *forgotten* where 
 worse than its base did. Both read the same losses from here.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +74,7 @@ def general_losses(
     Raises:
         InputError: the model classifies, so that it predicts no text, or a text has fewer than two tokens.
     """
-    if head.task is not Task.INSTRUCTION:
+    if head.task is Task.CLASSIFICATION:
         raise InputError.single(
             "forgetting of general text",
             expected="a task whose model predicts text",
@@ -119,14 +118,6 @@ def predicted_text(
         words=np.array([len(text.split()) for text in texts]),
         utf8_bytes=np.array([len(text.encode()) for text in texts]),
     )
-
-
-def bits_per_byte(nats_per_token: float, *, tokens: int, utf8_bytes: int) -> float:
-    """nats/token x tokens / bytes / ln 2: the same text costs as much however it is cut into tokens.
-
-    The Pile (Gao et al., 2020), section 3.1.
-    """
-    return nats_per_token * tokens / utf8_bytes / math.log(2)
 
 
 def _special_ids(tokenizer: Any) -> frozenset[int]:

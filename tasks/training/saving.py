@@ -1,5 +1,6 @@
 """Writing what was trained: adapters and models as safetensors that plain transformers and peft load."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,24 +27,37 @@ def save_trained(
         if prepared.start is not None:
             options["path_initial_model_for_weight_conversion"] = _save_start(prepared, Path(scratch))
         prepared.model.save_pretrained(artifact, **options)
-    _name_base(prepared, artifact / ADAPTER_WEIGHTS, base_digest)
+        if prepared.start is not None:
+            _add_whole_modules(prepared, artifact / ADAPTER_WEIGHTS)
+    _name_base(artifact / ADAPTER_WEIGHTS, base_digest)
     # peft writes a card of its own that names the machine's folders.
     (artifact / "README.md").unlink(missing_ok=True)
 
 
-def _name_base(prepared: Prepared, file: Path, base_digest: str) -> None:
-    """The file again, with the base's digest in its header, and a new head that peft forgot.
-
-    peft 0.21 leaves a new head out where it converts an adapter.
-    """
+def _add_whole_modules(prepared: Prepared, file: Path) -> None:
+    """A new head beside the matrices: peft 0.21 leaves it out where it converts an adapter."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(file)
-    if prepared.start is not None:
-        whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
-        tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
-    save_file(tensors, file, metadata={"format": "pt", BASE_MODEL: base_digest})
+    whole = get_peft_model_state_dict(prepared.model, save_embedding_layers=False)
+    tensors |= {name: value.contiguous() for name, value in whole.items() if "lora_" not in name}
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+def _name_base(file: Path, base_digest: str) -> None:
+    """Writes the base's digest into the file's header (https://huggingface.co/docs/safetensors, Format).
+
+    By hand, because the library writes more than one entry of metadata in a random order, and the same
+    training must give the same bytes.
+    """
+    content = file.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = {BASE_MODEL: base_digest, "format": "pt"}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
 
 
 def merge(base: Path, adapter: Path, head: Head, rung: Rung, tokenizer: Any, artifact: Path) -> None:

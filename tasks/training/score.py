@@ -20,6 +20,7 @@ from data_contracts.records.settings import GenerationSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.baseline import probe_log_probabilities
 from tasks.training.batching import batches_by_length, pad_batch
+from tasks.training.continuation import text_losses
 from tasks.training.generation import generate
 from tasks.training.loading import Head, load_served
 from tasks.training.methods.kinds import Model
@@ -59,7 +60,7 @@ def score(
 ) -> ScoreTable:
     """Loads the artifact and scores ``rows``, which are encoded rows of one split.
 
-    ``artifact`` is ``None`` only for the baseline of an instruction task, which is the base itself.
+    ``artifact`` is ``None`` only for the baseline of a model that generates text, which is the base itself.
     """
     if head.task is Task.CLASSIFICATION:
         assert artifact is not None
@@ -72,6 +73,8 @@ def score(
             log_probabilities = _label_log_probabilities(model, rows, tokenizer, rung, progress)
         return _classification_table(log_probabilities, rows, head)
     model = load_served(base, artifact, head, rung)
+    if head.task is Task.COMPLETION:
+        return _completion_table(model, rows, tokenizer, rung, progress)
     return _instruction_table(model, rows, tokenizer, generation, rung, progress)
 
 
@@ -143,6 +146,20 @@ def _instruction_table(
         answers=answers,
         references=references,
         corpus=(corpus_bleu(answers, references),),
+    )
+
+
+def _completion_table(model: Model, rows: Any, tokenizer: Any, rung: Rung, progress: Progress) -> ScoreTable:
+    """One line a text, whose windows are ``rows``; nothing is generated, and there is no reference."""
+    losses = completion_losses(model, rows, tokenizer, progress=progress, what=f"loss of {rung}")
+    texts = text_losses(rows["row_id"], rows["labels"], losses, tokenizer)
+    nothing = ("",) * len(texts.row_ids)
+    return ScoreTable(
+        row_ids=texts.row_ids,
+        scores={"completion_loss": texts.nats_per_token},
+        answers=nothing,
+        references=nothing,
+        corpus=texts.corpus(),
     )
 
 

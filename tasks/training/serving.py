@@ -38,7 +38,8 @@ def measure_serving(
 ) -> ServingCost:
     """Times the artifact on the first 30 of the encoded ``rows``, one at a time, as it would be served.
 
-    ``artifact`` is ``None`` for the bare base of an instruction task. The first row is asked once more
+    A model that goes on with texts is timed at going on from the first half of each. ``artifact`` is ``None``
+    for the bare base of a model that generates text. The first row is asked once more
     before the clock runs, because first calls allocate and compile. One row is needed at least.
     """
     import torch
@@ -96,11 +97,17 @@ def _asked(
     greedy = greedy_configuration(model, tokenizer, generation)
 
     def answer(row: Any) -> int:
-        tokens = new_tokens(model, [row["prompt_ids"]], tokenizer, greedy, end)[0].tolist()
+        tokens = new_tokens(model, [_asked_tokens(row, head)], tokenizer, greedy, end)[0].tolist()
         tokenizer.decode(tokens, skip_special_tokens=True)
         return len(tokens)
 
     return model, answer
+
+
+def _asked_tokens(row: Any, head: Head) -> Any:
+    if head.task is Task.COMPLETION:
+        return row["input_ids"][: max(1, len(row["input_ids"]) // 2)]
+    return row["prompt_ids"]
 
 
 def _label(model: Model, row: Any) -> None:

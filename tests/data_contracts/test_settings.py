@@ -1,9 +1,21 @@
 """What the settings refuse on their own, and what their defaults come to."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from data_contracts.records.settings import OWN_COLUMNS, ColumnSettings, PilotSettings, SplitSettings
+from data_contracts.errors import InputError
+from data_contracts.records.settings import (
+    OWN_COLUMNS,
+    ColumnSettings,
+    PilotSettings,
+    RunSettings,
+    SplitSettings,
+)
+from data_contracts.settings_file import load_settings
 
 
 @pytest.mark.parametrize("name", sorted(OWN_COLUMNS))
@@ -56,3 +68,54 @@ def test_presets_fill_in_what_is_not_set(given: dict[str, object], rank: int, al
 def test_a_rung_has_a_name_that_can_become_a_folder(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a rung"):
         PilotSettings.model_validate({"method": name})
+
+
+def asked(task: str, metric: str, **changes: Any) -> dict[str, Any]:
+    policy = {
+        "extends": "exploratory",
+        "metric": metric,
+        "target": 0.5,
+        "margin": 0.1,
+        **changes.pop("policy", {}),
+    }
+    return {
+        "name": "x",
+        "task": task,
+        "model": {"source": "m"},
+        "data": {"source": "d.jsonl"},
+        "policy": policy,
+        **changes,
+    }
+
+
+REPLAY = {"training": {"replay": {"source": "general.jsonl", "share": 0.2}}}
+
+
+def test_the_loss_judges_answers_and_texts_but_no_labels(tmp_path: Path) -> None:
+    for task in ("instruction", "completion"):
+        assert load(tmp_path, asked(task, "completion_loss", **REPLAY)).training.replayed_rows == 6
+    for task, metric in (("classification", "completion_loss"), ("completion", "accuracy")):
+        with pytest.raises(InputError, match="does not apply to task"):
+            load(tmp_path, asked(task, metric))
+
+
+def test_what_a_task_has_not_is_refused(tmp_path: Path) -> None:
+    rails = {"guardrails": {"answer_format": {"pattern": "[a-z]+"}}}
+    with pytest.raises(InputError, match="texts are not answered"):
+        load(tmp_path, asked("completion", "completion_loss", policy=rails))
+    with pytest.raises(InputError, match="none of its labels"):
+        load(tmp_path, asked("classification", "accuracy", **REPLAY))
+    with pytest.raises(InputError, match="one answer a sequence"):
+        load(tmp_path, asked("classification", "accuracy", training={"packing": "on"}))
+
+
+def test_what_is_replayed_lies_beside_the_settings(tmp_path: Path) -> None:
+    settings = load(tmp_path, asked("completion", "completion_loss", **REPLAY))
+    assert settings.training.replay is not None
+    assert settings.training.replay.source == str(tmp_path / "general.jsonl")
+
+
+def load(folder: Path, content: dict[str, Any]) -> RunSettings:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return load_settings(path)

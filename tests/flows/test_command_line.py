@@ -77,3 +77,36 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     assert permit["run_id"] == report["run_id"]
     assert permit["decision"]["gate"] == "escalation"
     assert training["cost"]["peak_memory_bytes"] > 2**28
+
+
+def test_copies_are_listed_and_those_unused_for_long_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gzip
+    import os
+    import time
+
+    from tasks.data.reading.source_files import find_data_files
+
+    monkeypatch.setenv("LORAFIRST_CACHE", str(tmp_path / "cache"))
+    for name in ("old", "used"):
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(name.encode() * 1000))
+    copies = {name: find_data_files(str(tmp_path / f"{name}.jsonl.gz"))[0].path for name in ("old", "used")}
+    (copies["old"].parent / ".partial-x").write_bytes(b"left by a killed process")
+    for path in copies.values():
+        os.utime(path.parent, (time.time() - 10 * 86_400,) * 2)
+    find_data_files(str(tmp_path / "used.jsonl.gz"))
+
+    def told(*options: str) -> dict[str, Any]:
+        result = CliRunner().invoke(app, ["cache", "--json", *options])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    assert told()["size_bytes"] == 7000 + 24
+    assert told("--clean", "--older-than", "7")["copies"][0]["name"] == "old.jsonl"
+    assert not copies["old"].parent.exists()
+    assert copies["used"].exists()
+    assert "1 copy, 0.0 MiB in" in CliRunner().invoke(app, ["cache"]).output
+    told("--clean")
+    assert not copies["used"].exists()
+    assert told()["copies"] == []

@@ -214,6 +214,23 @@ def test_columns_of_two_tasks_ask_for_the_task(tmp_path: Path) -> None:
     assert "--task classification or --task instruction" in result.output
 
 
+def test_texts_alone_are_to_be_gone_on_with(tmp_path: Path) -> None:
+    data = write(tmp_path / "texts.jsonl", [{"text": f"Letter {n} came late."} for n in range(300)])
+    drafted = tmp_path / "texts.odcs.yaml"
+    result = invoke("init", data, "-o", drafted)
+    assert result.exit_code == 0 and "completion" in drafted.read_text(encoding="utf-8")
+    result = invoke("check", data, drafted, "--json")
+    assert result.exit_code == 0 and "Task: completion" in " ".join(result.stdout.split())
+    rows = [{"text": f"{n} came", "label": "ab"[n % 2]} for n in range(300)]
+    labelled = write(tmp_path / "labelled.jsonl", rows)
+    for task, columns in ((None, {"text", "label"}), ("completion", {"text"})):
+        path = tmp_path / f"{task}.odcs.yaml"
+        result = invoke("init", labelled, *(["--task", task] if task else []), "-o", path)
+        assert result.exit_code == 0, result.output
+        properties = yaml.safe_load(path.read_text(encoding="utf-8"))["schema"][0]["properties"]
+        assert {each["name"] for each in properties} == columns
+
+
 SECRET = "sk-live-4242424242424242 ada@example.org"
 
 
@@ -246,6 +263,96 @@ def test_a_draft_names_no_private_label(tmp_path: Path) -> None:
     rows[7]["label"] = "ada@example.org"
     result = invoke("init", write(tmp_path / "a.jsonl", rows))
     assert "ada@example" not in result.output
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path, rows: Rows) -> Path:
+    """Of the first half of the rows, as a run with ``data.earlier`` would find it."""
+    from data_contracts.records.metrics import Task
+    from data_contracts.records.settings import DataSettings, SplitSettings
+    from tasks.data.checking.contract import check_contract, load_contract
+    from tasks.data.reading.sources import read_rows
+    from tasks.data.snapshot.freezing import freeze_snapshot
+
+    source = write(tmp_path / "april.jsonl", rows[:200])
+    (tmp_path / "april").mkdir()
+    evidence = check_contract(
+        read_rows(DataSettings(source=str(source)), Task.CLASSIFICATION),
+        contract=load_contract(None, Task.CLASSIFICATION),
+        task=Task.CLASSIFICATION,
+        tokenizer=None,
+        max_tokens=256,
+        splits=SplitSettings(),
+        folder=tmp_path / "april",
+    )
+    (tmp_path / "snapshot").mkdir()
+    freeze_snapshot(tmp_path / "april", evidence, tmp_path / "snapshot")
+    return tmp_path / "snapshot"
+
+
+EARLIER_RULES = """
+      - {type: custom, engine: lorafirst, implementation: {rule: seen_in_earlier_gate, similarity: 0.7}}
+      - {type: custom, engine: lorafirst, implementation: vocabulary_drift}
+      - {type: custom, engine: lorafirst, implementation: length_drift}"""
+BARE = """version: 1.0.0
+kind: DataContract
+apiVersion: v3.1.0
+id: questions
+status: active
+schema:
+  - name: rows
+    quality:%s
+    properties:
+      - {name: text, logicalType: string, required: true}
+      - {name: label, logicalType: string, required: true}
+"""
+
+
+def test_new_data_are_held_against_an_earlier_snapshot(tmp_path: Path, rows: Rows, snapshot: Path) -> None:
+    import pyarrow.parquet as pq
+
+    contract = tmp_path / "questions.odcs.yaml"
+    contract.write_text(BARE % EARLIER_RULES, encoding="utf-8")
+    seen = max(pq.read_table(snapshot / "gate.parquet")["text"].to_pylist(), key=len)
+    now = [{"text": f"{row['text']} {n}", "label": row["label"]} for n, row in enumerate(rows[200:])]
+    # One of these lies in train by its hash; alone it could lie in any split.
+    leaked = [
+        {"text": f"{seen} {word}", "label": "NUM"} for word in ("then", "today", "now", "please", "really")
+    ]
+    data = write(tmp_path / "may.jsonl", [*now, *leaked])
+    without = ContractReport.model_validate_json(invoke("check", data, contract, "--json").stdout)
+    assert without.evidence.rows_quarantined == 0
+    assert without.evidence.drift is None
+    assert any("--earlier" in note for note in without.notes)
+    result = invoke("check", data, contract, "--earlier", snapshot, "--json")
+    report = ContractReport.model_validate_json(result.stdout)
+    assert not any("--earlier" in note for note in report.notes)
+    found = {rule.name: rule for rule in report.evidence.rules}
+    (leak,) = (rule for name, rule in found.items() if "seen_in_earlier_gate" in name)
+    assert {int(place.rpartition(" ")[2]) for place in leak.examples} <= set(range(201, 206))
+    assert 1 <= leak.broken_rows == report.evidence.rows_quarantined
+    assert report.evidence.drift is not None
+    assert {figure.aspect.value for figure in report.evidence.drift.figures} >= {"lengths", "vocabulary"}
+
+
+@pytest.mark.parametrize("damage", ["absent", "cut", "other columns"])
+def test_an_earlier_snapshot_that_cannot_be_used_says_so(
+    tmp_path: Path, data: Path, contract: Path, snapshot: Path, damage: str
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = snapshot / "gate.parquet"
+    if damage == "absent":
+        file.unlink()
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        pq.write_table(pa.table({"a": [1]}), file)
+    result = invoke("check", data, contract, "--earlier", snapshot)
+    assert result.exit_code == EXIT_INPUT
+    for word in ("gate.parquet", "data.earlier[0]", "data.earlier is --earlier"):
+        assert word in " ".join(result.output.split())
 
 
 def test_a_page_that_cannot_be_written_says_so(data: Path, contract: Path) -> None:

@@ -66,6 +66,49 @@ def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
     assert new_report["outcome"] == old_report["outcome"]
 
 
+def test_a_run_killed_in_training_ends_with_the_very_same_adapter(
+    write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """Killed once, asked to end once; the third start of the same command finishes."""
+    training = {"max_steps": 90, "checkpoint_steps": 20, "curve_points": 4}
+    undisturbed = write_run(rows, policy=NEVER_FULL, training=training, output=str(tmp_path / "undisturbed"))
+    assert start(undisturbed).wait(timeout=400) == 0
+    config = write_run(rows, policy=NEVER_FULL, training=training)
+    store = tmp_path / "runs" / ".store"
+
+    def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
+        deadline = time.monotonic() + 240
+        while not list(store.glob(f".checkpoints/train-lora-*/step-{step:06}")):
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.05)
+
+    first = start(config)
+    wait_for_step(first, 20)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    second = start(config)
+    wait_for_step(second, 40)
+    second.send_signal(signal.SIGTERM)
+    asked = time.monotonic()
+    said, _ = second.communicate(timeout=60)
+    assert time.monotonic() - asked < 10
+    assert second.returncode == 143, said
+    assert "Stopped by SIGTERM: saved at step" in said and "Traceback" not in said
+
+    last, _ = start(config).communicate(timeout=400)
+    assert "Went on from the checkpoint of step" in last, last
+    assert not list(store.glob(".checkpoints/*"))
+    ours, theirs = (
+        json.loads(next((tmp_path / name).glob(".store/train-lora-*/evidence.json")).read_bytes())
+        for name in ("runs", "undisturbed")
+    )
+    assert ours["artifact"] == theirs["artifact"] and ours["curve"] == theirs["curve"]
+    assert theirs["conditions"]["resumed_from_steps"] == []
+    resumed = ours["conditions"]["resumed_from_steps"]
+    assert len(resumed) == 2 and resumed[0] == 20 and 40 <= resumed[1] < 90
+
+
 def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
     write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
@@ -106,6 +149,8 @@ def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: 
             def run_started(self, run_id: str, resumed: bool) -> None: ...
 
             def progressed(self, done: int, total: int, what: str) -> None: ...
+
+            def noted(self, sentence: str) -> None: ...
 
             def decided(self, decision: object) -> None: ...
 

@@ -53,6 +53,9 @@ def read_for(data: DataSettings, tasks: tuple[Task, ...]) -> ReadData:
             read[task] = read_rows(data, task)
         except InputError as fault:
             faults.append(fault)
+    if Task.CLASSIFICATION in read:
+        # A text beside its label is also a text alone, which nobody who has labels means.
+        read.pop(Task.COMPLETION, None)
     if len(read) > 1:
         raise InputError.single(
             data.source,
@@ -65,7 +68,8 @@ def read_for(data: DataSettings, tasks: tuple[Task, ...]) -> ReadData:
     ((task, rows),) = read.items()
     notes = list(rows.notes)
     if len(tasks) > 1:
-        notes.append(f"Task: {task}, because the columns are those of no other.")
+        why = "there is a text and a label" if task is Task.CLASSIFICATION else "the columns fit no other"
+        notes.append(f"Task: {task}, because {why}.")
     return ReadData(rows, task, tuple(notes))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+import data_contracts
 from data_contracts.errors import InputError, Problem
 from data_contracts.progress import Progress, silent
 from data_contracts.records.base import digest_bytes
@@ -23,7 +24,7 @@ from tasks.data.rows.columns import CONTENT_COLUMNS, DERIVED_COLUMNS, forms_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SHIPPED = Path(__file__).resolve().parents[3] / "data_contracts" / "datasets"
+SHIPPED = Path(data_contracts.__file__).parent / "datasets"
 
 STATED = {"purpose", "limitations", "usage"}
 

@@ -42,11 +42,18 @@ def drift_from_last(
     )
 
 
-def contradicted_labels(of: Compared, *, folds: float, largest_sample: float) -> Positions:
+def contradicted_labels(
+    of: Compared, *, folds: float, largest_sample: float, largest_confidence: float
+) -> Positions:
     """Positions, ascending, of rows whose label is probably another one."""
     labelled = np.flatnonzero(of.left & of.facts.usable & (of.facts.labels != NO_LABEL))
     sample = lowest(of.facts.row_ids, labelled, int(largest_sample))
-    found = likely_label_errors(texts_at(of.rows, sample), of.facts.labels[sample], folds=int(folds))
+    found = likely_label_errors(
+        texts_at(of.rows, sample),
+        of.facts.labels[sample],
+        folds=int(folds),
+        largest_confidence=largest_confidence,
+    )
     return np.sort(sample[found])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from data_contracts.records.snapshot import RuleSeverity, Split
 from tasks.data.contracts.checks import Check, CheckKind, Comparison, Operator, Scope, View
 from tasks.data.contracts.odcs_custom import catalogue_check
-from tasks.data.contracts.rule_catalogue import CATALOGUE
+from tasks.data.contracts.rule_catalogue import CATALOGUE, GENERATIVE
 from tasks.data.rows.columns import Form
 
 MINIMUM_ROWS = {Split.TRAIN: 8, Split.TUNE: 4, Split.GATE: 30, Split.RESERVE: 30}
@@ -33,8 +33,10 @@ def row_checks(
     ours = [name for name in ALWAYS if name not in wanted and form in CATALOGUE[name].forms]
     severity = RuleSeverity.WARNING if form is Form.CLASSIFICATION else None
     checks = (_usable(form), *(catalogue_check(name, severity=severity) for name in ours))
-    if form is not Form.CLASSIFICATION:
+    if form in GENERATIVE:
         checks = (*checks, *_token_minimums())
+    if form is Form.TEXT:
+        checks = (*checks, _something_to_predict())
     if user_split:
         checks = (*checks, _split_value())
     return tuple(with_limit(check, form, max_tokens) for check in checks)
@@ -87,6 +89,7 @@ def _usable(form: Form) -> Check:
         Form.CLASSIFICATION: "a text and a label",
         Form.PROMPT_COMPLETION: "a prompt and a completion, both text",
         Form.MESSAGES: "a conversation that ends with the assistant",
+        Form.TEXT: "a text",
     }[form]
     return Check(
         name="usable",
@@ -115,6 +118,15 @@ def _token_minimums() -> tuple[Check, Check]:
             requirement="An answer is generated from the tokens before it, and cannot start from none.",
             remedy="write a prompt into the rows named, or leave them out",
         ),
+    )
+
+
+def _something_to_predict() -> Check:
+    return _at_least_one_token(
+        "supervised_tokens",
+        expected="at least 1 token to predict in each text",
+        requirement="Each token is predicted from those before it; a text without any has no loss.",
+        remedy="leave the texts named out",
     )
 
 

@@ -76,22 +76,37 @@ def find_earlier(folders: tuple[str, ...]) -> EarlierSnapshots:
     """The snapshots in ``folders``.
 
     Raises:
-        InputError: one of them holds no snapshot; all of them at once.
+        InputError: one of them holds no snapshot that can be read; all of them at once.
     """
     problems = [
         Problem(
             where=f"data.earlier[{index}] {folder}",
             expected="the folder of a snapshot",
-            found=f"no {split}.parquet there",
+            found=fault,
             remedy="name the folder `snapshot` of an earlier run",
         )
         for index, folder in enumerate(folders)
         for split in Split
-        if not (Path(folder) / f"{split}.parquet").is_file()
+        if (fault := _fault_of(Path(folder) / f"{split}.parquet"))
     ]
     if problems:
         raise InputError(problems)
     return EarlierSnapshots(tuple(Path(folder) for folder in folders))
+
+
+def _fault_of(path: Path) -> str | None:
+    """Why one split's file cannot be compared with; ``None`` if it can."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return f"no {path.name} there"
+    try:
+        names = set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as fault:
+        return f"{path.name} cannot be read: {str(fault).splitlines()[0]}"
+    if "row_id" not in names or not any(set(CONTENT_COLUMNS[form]) <= names for form in Form):
+        return f"{path.name} is no split of a snapshot: its columns are {', '.join(sorted(names)) or 'none'}"
+    return None
 
 
 def snapshot_batches(folder: Path, split: Split) -> Iterator[RowBatch]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.data.likeness.shingles import shingles_of
 from tasks.data.likeness.sketches import Sketches, sketch
-from tasks.data.rows.columns import Form
+from tasks.data.rows.columns import ONE_TEXT, Form
 from tasks.data.rows.row_batches import RowBatch
 from tasks.data.rows.splitting import opening_turns
 
@@ -32,7 +32,7 @@ class Likeness:
     def room_for(cls, rows: int, form: Form) -> "Likeness":
         """To be filled in; rows of one text have one sketch."""
         questions = Sketches.room_for(rows)
-        return cls(questions, questions if form is Form.CLASSIFICATION else Sketches.room_for(rows))
+        return cls(questions, questions if form in ONE_TEXT else Sketches.room_for(rows))
 
     @classmethod
     def joined(cls, parts: Sequence["Likeness"]) -> "Likeness":
@@ -45,7 +45,7 @@ class Likeness:
 def likeness_of(batch: RowBatch) -> Likeness:
     """The sketches of a batch's rows."""
     questions = sketch(shingles_of(question_texts(batch)))
-    if batch.form is Form.CLASSIFICATION:
+    if batch.form in ONE_TEXT:
         return Likeness(questions, questions)
     return Likeness(questions, sketch(shingles_of(whole_texts(batch))))
 

@@ -20,7 +20,7 @@ LISTED = 20
 MAX_ROW_BYTES = 2**24
 """A row of 16 MiB is some four million tokens, thirty times what settings let a model read."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -179,7 +179,7 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | _TooLongError]]:
     while line := stream.readline(MAX_ROW_BYTES + 1):
         number += 1
         if number == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         if len(line) <= MAX_ROW_BYTES or line.endswith(b"\n"):
             yield number, line
             continue

@@ -3,9 +3,11 @@
 import gzip
 import hashlib
 import os
+import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -65,6 +67,8 @@ def stored_copy(key: str, file_name: str, name: str, write: Callable[[IO[bytes]]
     # A prefix of the key alone would do; the file name keeps what loaders read from it.
     final = copies_folder() / key / file_name
     if final.exists():
+        # So that its age counts from its last use.
+        os.utime(final.parent)
         return final
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +88,54 @@ def stored_copy(key: str, file_name: str, name: str, write: Callable[[IO[bytes]]
             remedy="make room there, or set LORAFIRST_CACHE to a folder on a larger disk",
         ) from fault
     return final
+
+
+@dataclass(frozen=True)
+class StoredCopy:
+    """One copy, or what a process that was killed left of one."""
+
+    folder: Path
+    size_bytes: int
+    used_at: float
+    """When it was last made or used, in seconds since 1970."""
+
+    @property
+    def name(self) -> str:
+        """Of the file in it."""
+        names = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        return names[0] if names else "(left behind)"
+
+
+def stored_copies() -> tuple[StoredCopy, ...]:
+    """Every copy, the one used longest ago first."""
+    folders = [path for path in copies_folder().glob("*") if path.is_dir()]
+    found = [
+        StoredCopy(
+            folder,
+            sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+            folder.stat().st_mtime,
+        )
+        for folder in folders
+    ]
+    return tuple(sorted(found, key=lambda copy: (copy.used_at, copy.folder)))
+
+
+def remove_copies(copies: Iterable[StoredCopy]) -> None:
+    """Deletes them. Who names the same data again gets a new copy.
+
+    Raises:
+        InputError: there is no permission for it.
+    """
+    for copy in copies:
+        try:
+            shutil.rmtree(copy.folder)
+        except OSError as fault:
+            raise InputError.single(
+                str(copy.folder),
+                expected="a copy that may be deleted",
+                found=fault.strerror or type(fault).__name__,
+                remedy="delete it as the user who made it",
+            ) from fault
 
 
 def text_key(*parts: str) -> str:

@@ -4,6 +4,7 @@ Credentials come from the environment, as the store's own tools read them; none 
 """
 
 import glob
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -70,15 +71,7 @@ def list_remote_files(source: str) -> RemoteListing:
     """
     filesystem, path = _opened(source)
     try:
-        if glob.has_magic(path) and not filesystem.exists(path):
-            root = path[: path.rindex("/", 0, _first_magic(path))] if "/" in path else ""
-            found = filesystem.glob(path, detail=True).values()
-        elif filesystem.isdir(path):
-            root, found = path, filesystem.find(path, detail=True).values()
-        elif filesystem.exists(path):
-            root, found = path, [filesystem.info(path)]
-        else:
-            root, found = path, []
+        root, found = _found(filesystem, path)
         files = tuple(
             RemoteFile(filesystem, str(entry["name"]), int(entry.get("size") or 0))
             for entry in found
@@ -94,6 +87,21 @@ def list_remote_files(source: str) -> RemoteListing:
             remedy="check bucket and path, and that these credentials may list it",
         )
     return RemoteListing(root, tuple(sorted(files, key=lambda file: file.place)))
+
+
+def _found(filesystem: Any, path: str) -> tuple[str, list[dict[str, Any]]]:
+    """The folder that partitions are counted from, and what the store says of each entry."""
+    try:
+        # One question only: where nothing answers, every further one waits for all of its retries too.
+        entry = filesystem.info(path)
+    except FileNotFoundError:
+        if not glob.has_magic(path):
+            return path, []
+        root = path[: path.rindex("/", 0, _first_magic(path))] if "/" in path else ""
+        return root, list(filesystem.glob(path, detail=True).values())
+    if entry["type"] == "directory":
+        return path, list(filesystem.find(path, detail=True).values())
+    return path, [entry]
 
 
 def _opened(source: str) -> tuple[Any, str]:
@@ -117,6 +125,9 @@ def _opened(source: str) -> tuple[Any, str]:
             found=str(fault).splitlines()[0],
             remedy=f"pip install 'lorafirst[{extra}]'",
         ) from fault
+    # It writes a trace for each retry, and a line for each look at a bucket without credentials; what comes
+    # of it is told here.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     # Another process may have written there since this one last looked.
     filesystem.invalidate_cache()
     return filesystem, str(path)

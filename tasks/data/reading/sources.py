@@ -4,6 +4,7 @@ Rows stay on disk: ``datasets`` keeps each file once as memory-mapped Arrow unde
 and what is asked for is read batch by batch.
 """
 
+import dataclasses
 import glob
 import hashlib
 from bisect import bisect_right
@@ -23,6 +24,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataSettings
 from data_contracts.records.snapshot import SourceFile
 from tasks.data.reading.diagnosis import diagnose_csv, require_short_rows
+from tasks.data.reading.json_arrays import as_json_lines, holds_array
 from tasks.data.reading.json_lines import RECORD, Loaded, load_records, record_of
 from tasks.data.reading.source_files import DataFile, find_data_files, is_hub_id
 from tasks.data.reading.unicode_check import undecodable_rows
@@ -284,7 +286,7 @@ def _read_file(file: DataFile, sha256: str) -> Loaded | None:
         case ".parquet":
             return _loaded("parquet", file, sha256)
         case _:
-            return _read_jsonl(file, sha256)
+            return _read_json(file, sha256)
 
 
 def _read_csv(file: DataFile, sha256: str) -> Loaded | None:
@@ -308,7 +310,9 @@ def _read_csv(file: DataFile, sha256: str) -> Loaded | None:
     return _loaded("csv", file, sha256, options)
 
 
-def _read_jsonl(file: DataFile, sha256: str) -> Loaded | None:
+def _read_json(file: DataFile, sha256: str) -> Loaded | None:
+    if holds_array(file.path):
+        file = dataclasses.replace(file, path=as_json_lines(file.path, file.name, sha256))
     require_short_rows(file.path, file.name)
     try:
         rows = _load("json", file.path, sha256)
@@ -396,8 +400,8 @@ def _hub_error(source: str, error: Exception) -> InputError:
         f"data.source {source}",
         expected="an existing local file, or a data set on the Hugging Face hub that can be reached",
         found=f"no such file, and the hub says: {_first_line(error)}",
-        remedy="correct the path (files end in .jsonl, .csv or .parquet), or check the id, the network and "
-        "the login; with HF_HUB_OFFLINE=1 a copy fetched earlier is used",
+        remedy="correct the path (a file ends in .jsonl, .json, .csv or .parquet), or check the id, the "
+        "network and the login; with HF_HUB_OFFLINE=1 a copy fetched earlier is used",
     )
 
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 
 from data_contracts.errors import Problem
+from data_contracts.records.metrics import Task
 from data_contracts.records.settings import DataForm
 from tasks.data.rows.foreign_forms import SHAREGPT_COLUMN
 
@@ -47,10 +48,11 @@ def ambiguous(touched: Sequence[str], shown: Sequence[DataForm], found: Sequence
     )
 
 
-def form_of_another_task(form: DataForm, where: str) -> Problem:
+def form_of_another_task(form: DataForm, where: str, task: Task) -> Problem:
+    what = "columns for a text and a label" if task is Task.CLASSIFICATION else "a column for a text"
     return Problem(
         where=where,
-        expected="columns for a text and a label",
+        expected=what,
         found=f"data.form: {form}, which is a form of instruction data",
         remedy="leave data.form unset, or set task: instruction",
     )

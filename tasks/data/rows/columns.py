@@ -43,12 +43,15 @@ class Form(StrEnum):
     CLASSIFICATION = "classification"
     PROMPT_COMPLETION = "prompt_completion"
     MESSAGES = "messages"
+    TEXT = "text"
+    """Last, because the columns of other forms hold a text too."""
 
 
 CONTENT_COLUMNS: dict[Form, tuple[str, ...]] = {
     Form.CLASSIFICATION: ("text", "label"),
     Form.PROMPT_COMPLETION: ("prompt", "completion"),
     Form.MESSAGES: ("messages",),
+    Form.TEXT: ("text",),
 }
 """The columns that make a row what it is; its identity is the digest of these."""
 
@@ -62,13 +65,19 @@ DERIVED_COLUMNS: dict[Form, tuple[str, ...]] = {
         "turns_well_formed",
         "role_order_ok",
     ),
+    Form.TEXT: ("tokens", "supervised_tokens"),
 }
+
+ONE_TEXT = frozenset({Form.CLASSIFICATION, Form.TEXT})
+"""Forms whose rows say one text, which is also what they ask."""
 """Columns computed from the content, so that a contract can speak of them."""
 
 
 def forms_of(task: Task) -> tuple[Form, ...]:
     if task is Task.CLASSIFICATION:
         return (Form.CLASSIFICATION,)
+    if task is Task.COMPLETION:
+        return (Form.TEXT,)
     return (Form.PROMPT_COMPLETION, Form.MESSAGES)
 
 
@@ -135,8 +144,8 @@ def choose_columns(
     }
     names = {name: named.get(name, name) for name in ColumnSettings.model_fields if name != "keep"}
     unkept = tuple(not_to_keep(name, found, where) for name in settings.keep if name not in found)
-    if form is not None and task is Task.CLASSIFICATION:
-        return ChosenColumns(None, {}, (form_of_another_task(form, where), *unkept))
+    if form is not None and task is not Task.INSTRUCTION:
+        return ChosenColumns(None, {}, (form_of_another_task(form, where, task), *unkept))
     forms = forms_of(task)
     touched = [each for each in forms if any(column in named for column in CONTENT_COLUMNS[each])]
     if form is None and not touched:

@@ -17,6 +17,7 @@ from tasks.data.tokens.lengths import (
     Cut,
     TokenCounts,
     measure_chats,
+    measure_continuations,
     measure_pairs,
     measure_texts,
     unmeasured,
@@ -140,6 +141,8 @@ def _measured(
     texts = [column.texts.take(pa.array(rows)).to_pylist() for column in batch.content]
     if batch.form is Form.CLASSIFICATION:
         return measure_texts(texts[0], tokenizer, max_tokens)
+    if batch.form is Form.TEXT:
+        return measure_continuations(texts[0], tokenizer)
     return measure_pairs(texts[0], texts[1], tokenizer, max_tokens)
 
 

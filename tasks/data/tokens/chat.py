@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_contracts.errors import InputError
+from tasks.data.tokens.mask_check import mask_fault
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,6 +57,16 @@ def try_chats(
         InputError: the model has no chat template.
     """
     require_template(tokenizer)
+    found = _masked(conversations, tokenizer, places)
+    return [
+        chat if isinstance(chat, InputError) else _tried(partial(_checked, turns, chat, tokenizer, place))
+        for turns, chat, place in zip(conversations, found, places, strict=True)
+    ]
+
+
+def _masked(
+    conversations: Sequence[Turns], tokenizer: "PreTrainedTokenizerBase", places: Sequence[str]
+) -> list[ChatTokens | InputError]:
     pairs = list(zip(conversations, places, strict=True))
     if has_generation_marks(tokenizer):
         return [_tried(partial(_by_template_marks, turns, tokenizer, place)) for turns, place in pairs]
@@ -88,6 +99,19 @@ def has_generation_marks(tokenizer: "PreTrainedTokenizerBase") -> bool:
     return bool(_MARK.search(str(tokenizer.chat_template)))
 
 
+def _checked(turns: Turns, chat: ChatTokens, tokenizer: "PreTrainedTokenizerBase", place: str) -> ChatTokens:
+    fault = mask_fault(turns, chat.input_ids, chat.supervised, tokenizer)
+    if fault is not None:
+        raise InputError.single(
+            place,
+            expected="a chat template under which the loss is taken on the answers alone, as they are given",
+            found=fault,
+            remedy="correct the template's {% generation %} marks or what it does with an answer, or choose "
+            "another model",
+        )
+    return chat
+
+
 def _tried(make: Callable[[], T]) -> T | InputError:
     try:
         return make()
@@ -112,7 +136,9 @@ def _prefixes(turns: Turns, tokenizer: "PreTrainedTokenizerBase", place: str) ->
     texts = [_render(tokenizer, turns, place)]
     for index in _answers(turns):
         texts.append(_render(tokenizer, turns[:index], place, add_generation_prompt=True))
-        texts.append(_render(tokenizer, turns[: index + 1], place))
+        # Rendering takes most of the time, and most conversations end with their last answer.
+        last = index + 1 == len(turns)
+        texts.append(texts[0] if last else _render(tokenizer, turns[: index + 1], place))
     return texts
 
 

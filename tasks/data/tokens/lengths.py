@@ -9,7 +9,7 @@ import numpy as np
 
 from data_contracts.errors import InputError
 from tasks.data.tokens.chat import try_chats
-from tasks.data.tokens.tokenization import opening_ids, require_end_of_sequence, separator
+from tasks.data.tokens.framing import opening_ids, require_end_of_sequence, separator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,7 +59,7 @@ class TokenCounts:
     supervised_tokens: Counts
     """After truncation; 1 for a classification row, whose label is the one thing predicted."""
     prompt_tokens: Counts
-    """What generation starts from; 0 for a classification row, from which nothing is generated."""
+    """What generation starts from; 0 for a row of one text, from which nothing is generated."""
     cut: np.ndarray[Any, np.dtype[np.uint8]]
     """Of ``Cut``."""
     rendered: np.ndarray[Any, np.dtype[np.bool_]]
@@ -76,6 +76,22 @@ def measure_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", ma
         supervised=np.ones(len(texts), np.int32),
         prompts=np.zeros(len(texts), np.int32),
         cut=np.where(tokens > max_tokens, Cut.TEXT, Cut.NOTHING),
+    )
+
+
+def measure_continuations(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> TokenCounts:
+    """Lengths of texts to go on with, opening and end included; they are cut into windows, and never short.
+
+    Raises:
+        InputError: the tokenizer has no end-of-sequence token.
+    """
+    require_end_of_sequence(tokenizer)
+    tokens = count_tokens(texts, tokenizer) + np.int32(len(opening_ids(tokenizer)) + 1)
+    return _counts(
+        tokens,
+        supervised=tokens - np.int32(1),
+        prompts=np.zeros(len(texts), np.int32),
+        cut=np.full(len(texts), Cut.NOTHING),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from data_contracts.errors import InputError
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.tokens.chat import ChatTokens, Turns, encode_chats
-from tasks.data.tokens.tokenization import opening_ids, separator
+from tasks.data.tokens.framing import opening_ids, separator
 
 if TYPE_CHECKING:
     import datasets

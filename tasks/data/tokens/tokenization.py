@@ -10,6 +10,8 @@ from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.rows.columns import Form, form_of
 from tasks.data.tokens.chat import encode_chats
+from tasks.data.tokens.framing import opening_ids, require_end_of_sequence, separator
+from tasks.data.tokens.windows import encode_windows
 
 if TYPE_CHECKING:
     import datasets
@@ -30,12 +32,26 @@ class _Encoded:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a local model folder; it pads with end-of-sequence where it has no pad token."""
+    """The tokenizer of a local model folder; it pads with end-of-sequence where it has no pad token.
+
+    Padding is masked and never learned from, so which token stands there changes nothing.
+
+    Raises:
+        InputError: the folder holds no tokenizer.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError.single(
+            f"model.source, {folder}",
+            expected="the model's tokenizer beside its weights, without code of its own",
+            found=str(error).partition("\n")[0][:200] or type(error).__name__,
+            remedy="save the tokenizer into the same folder (transformers' save_pretrained)",
+        ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -51,9 +67,9 @@ def encode_split(
 ) -> "datasets.Dataset":
     """The rows of a snapshot's parquet file as ``row_id``, ``input_ids``, ``labels``, ``truncated``.
 
-    ``labels`` is the index into ``labels`` for classification. For an instruction task it holds, per
-    token, the id to be predicted or -100; ``prompt_ids`` (what generation starts from) and
-    ``reference`` (the expected answer) are added.
+    ``labels`` is the index into ``labels`` for classification. Else it holds, per token, the id to be
+    predicted or -100. For an instruction task ``prompt_ids`` (what generation starts from) and ``reference``
+    (the expected answer) are added; a text to go on with becomes as many rows as it has windows.
 
     Raises:
         InputError: a row's label is not among ``labels``, or the tokenizer does not suit the data.
@@ -80,6 +96,8 @@ def _schema(form: Form) -> "pa.Schema":
     fields = [("row_id", pa.string()), ("input_ids", ids), ("truncated", pa.bool_())]
     if form is Form.CLASSIFICATION:
         return pa.schema([*fields, ("labels", pa.int64())])
+    if form is Form.TEXT:
+        return pa.schema([*fields, ("labels", ids)])
     return pa.schema([*fields, ("labels", ids), ("prompt_ids", ids), ("reference", pa.string())])
 
 
@@ -90,6 +108,8 @@ def _columns(
     max_tokens: int,
     labels: tuple[str, ...],
 ) -> dict[str, list[Any]]:
+    if form is Form.TEXT:
+        return encode_windows(list(frame["row_id"]), list(frame["text"]), tokenizer, max_tokens)
     places = [f"row {identity}" for identity in frame["row_id"]]
     encoded = list(_encode(frame, form, tokenizer, max_tokens, places))
     columns: dict[str, list[Any]] = {
@@ -183,27 +203,3 @@ def _encode_messages(
         yield _Encoded(
             chat.input_ids[:max_tokens], labels[:max_tokens], len(labels), chat.prompt_ids, reference
         )
-
-
-def require_end_of_sequence(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Returns only if the tokenizer has a token that ends an answer; raises ``InputError`` otherwise."""
-    if tokenizer.eos_token_id is None:
-        raise InputError.single(
-            "model.source",
-            expected="a tokenizer with an end-of-sequence token",
-            found="none, so a model could not learn to stop",
-            remedy="choose a generative model for an instruction task",
-        )
-
-
-def separator(prompt: str, completion: str) -> str:
-    """What parts a prompt from its answer: a space, or nothing where either brings white space."""
-    return "" if not prompt or prompt[-1].isspace() or completion[:1].isspace() else " "
-
-
-def opening_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """The special tokens that the tokenizer puts before a text, such as beginning-of-sequence."""
-    plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
-    special: list[int] = tokenizer("a")["input_ids"]
-    starts = range(len(special) - len(plain) + 1)
-    return special[: next(start for start in starts if special[start : start + len(plain)] == plain)]

@@ -186,12 +186,19 @@ def _rate_rule(best: PilotTrial, sweep: Sequence[SweepPoint], on_breach: OnBreac
 
 
 def _steps_rule(best: PilotTrial) -> RuleResult:
+    """Whoever stopped because ``tune`` no longer improved has had its steps: full would stop by that rule."""
+    sentence = f"The pilot was trained for {best.steps:,} of the {best.full_steps:,} steps full would get."
+    if best.stopped_early:
+        sentence = (
+            f"The pilot stopped after {best.steps:,} of {best.full_steps:,} steps because its loss on tune "
+            "no longer improved; full would stop by the same rule, so it had the steps that helped it."
+        )
     return plain_rule(
         "as many steps as full would get",
-        passed=best.steps >= best.full_steps,
-        observed=f"{best.steps:,} steps",
-        threshold=f"{best.full_steps:,} steps",
-        sentence=f"The pilot was trained for {best.steps:,} of the {best.full_steps:,} steps full would get.",
+        passed=best.stopped_early or best.steps >= best.full_steps,
+        observed=f"{best.steps:,} steps" + (", stopped early" if best.stopped_early else ""),
+        threshold=f"{best.full_steps:,} steps, or until tune no longer improves",
+        sentence=sentence,
     )
 
 

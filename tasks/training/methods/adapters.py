@@ -6,7 +6,7 @@ from typing import Any
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings
-from tasks.training.methods.kinds import AdapterMethod, Model, PeftConfig, Place
+from tasks.training.methods.kinds import AdapterMethod, MethodState, Model, PeftConfig, Place
 
 _ADALORA_START = 1.5
 """AdaLoRA begins with this many times its final mean rank (Zhang et al., 2023, appendix: 12 to 8)."""
@@ -76,6 +76,34 @@ def _deal_out_ranks(model: Model, step: int) -> None:
     model.base_model.update_and_allocate(step)
 
 
+_REMEMBERED = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+"""How much each triplet mattered lately, by which AdaLoRA deals out ranks."""
+
+
+def _ranks_so_far(model: Model) -> dict[str, Any]:
+    import torch
+
+    allocator, (configuration,) = model.base_model.rankallocator, model.peft_config.values()
+    state = {
+        f"{what}/{name}": tensor for what in _REMEMBERED for name, tensor in getattr(allocator, what).items()
+    }
+    pattern = (configuration.rank_pattern or {}).items()
+    return state | {f"rank_pattern/{name}": torch.tensor(kept) for name, kept in pattern}
+
+
+def _put_ranks(model: Model, state: dict[str, Any]) -> None:
+    allocator, (configuration,) = model.base_model.rankallocator, model.peft_config.values()
+    of: dict[str, dict[str, Any]] = {what: {} for what in (*_REMEMBERED, "rank_pattern")}
+    for key, tensor in state.items():
+        what, _, name = key.partition("/")
+        of[what][name] = tensor
+    for what in _REMEMBERED:
+        getattr(allocator, what).clear()
+        getattr(allocator, what).update(of[what])
+    if of["rank_pattern"]:
+        configuration.rank_pattern = {name: kept.tolist() for name, kept in of["rank_pattern"].items()}
+
+
 def _bottleneck(settings: PilotSettings, place: Place) -> PeftConfig:
     from tasks.training.methods.bottleneck import BottleneckConfig
 
@@ -99,11 +127,17 @@ ADAPTER_METHODS = (
         "LoRA that begins with the weights' principal singular vectors",
         _pissa,
         changes_base_at_start=True,
+        shardable=False,
     ),
     AdapterMethod(
-        Rung.ADALORA, "LoRA that deals its rank out over the layers", _adalora, after_step=_deal_out_ranks
+        Rung.ADALORA,
+        "LoRA that deals its rank out over the layers",
+        _adalora,
+        after_step=_deal_out_ranks,
+        state=MethodState(_ranks_so_far, _put_ranks),
+        shardable=False,
     ),
-    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True),
+    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True, shardable=False),
     AdapterMethod(
         Rung.ADAPTER,
         "bottleneck layers after attention and feed-forward",

@@ -42,10 +42,23 @@ class AdapterMethod:
     """Moves part of the base's weights into the adapter (PiSSA); saved so that it loads on the base as it
     was."""
     mergeable: bool = True
+    shardable: bool = True
+    """FSDP2 may part it over processes; else each of them holds all of it."""
     after_step: Callable[[Model, int], None] | None = None
     """Called with the model after each optimizer step, before gradients are cleared, and the step from 1."""
+    state: "MethodState | None" = None
+    """What ``after_step`` remembers from step to step, for checkpoints."""
     before_loading: Callable[[], None] | None = None
     """Makes the method known to PEFT, where PEFT does not bring it."""
+
+
+@dataclass(frozen=True)
+class MethodState:
+    """How what a method remembers is taken out of a model, and put into one that was made anew."""
+
+    take: Callable[[Model], dict[str, Any]]
+    """Tensors by name."""
+    put: Callable[[Model, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)

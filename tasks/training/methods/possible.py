@@ -10,7 +10,7 @@ from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings
-from tasks.training.base_model import generates_text, model_on_meta
+from tasks.training.base_model import empty_model, generates_text
 from tasks.training.methods.kinds import AdapterMethod
 from tasks.training.methods.registry import adapter_method, adapter_method_names, weights_method
 
@@ -51,7 +51,7 @@ def linear_layers(base: BaseModelRecord, task: Task) -> tuple[LinearLayer, ...]:
     if task is not Task.CLASSIFICATION and not generates_text(base):
         raise _unsuitable(base, task)
     try:
-        model = model_on_meta(Path(base.folder), task)
+        model = empty_model(Path(base.folder), task)
     except ValueError as error:
         raise _unsuitable(base, task) from error
     narrowest: dict[str, LinearLayer] = {}

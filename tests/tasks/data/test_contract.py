@@ -274,11 +274,48 @@ def test_a_row_of_which_nothing_is_learned_is_named_whatever_the_contract(
     records = [talk(n) for n in range(300)]
     records[6]["messages"][1]["content"] = "unmarked"
     evidence = check(records, Task.INSTRUCTION, contract=contract)
-    found = rule(evidence, "supervised_tokens")
+    found = rule(evidence, "template_renders")
     assert (found.passed, found.severity) == (False, RuleSeverity.BLOCKING)
     assert (found.broken_rows, found.examples) == (1, ("a.jsonl, row 7",))
-    assert "supervised_tokens" in check.rejected()["rules"].iloc[0]
+    assert "template_renders" in check.rejected()["rules"].iloc[0]
     assert len({rule.name for rule in evidence.rules}) == len(evidence.rules)
+
+
+def texts(count: int = 300) -> list[dict[str, Any]]:
+    names = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    return [{"text": f"Letter {n}: {names[n % 10]} came {names[n // 30]} days late."} for n in range(count)]
+
+
+def test_shipped_completion_contract_takes_texts_however_long(check: Checker) -> None:
+    records = [*texts(), {"text": "and " * 5_000}]
+    evidence = check(records, Task.COMPLETION)
+    assert refused(evidence) == set() and evidence.rows_accepted == 301
+    # Windows keep all of a long text, so no rule speaks of what would be cut.
+    assert "max_tokens" not in {rule.name for rule in evidence.rules} and evidence.cut_rows == {}
+    assert evidence.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", "text.minLength"),
+        (None, "text.required"),
+        (7, "text.type"),
+        ("Letter \ufffd", "replacement_characters"),
+    ],
+)
+def test_a_bad_text_breaks_its_rule(check: Checker, text: object, name: str) -> None:
+    found = rule(check([*texts(), {"text": text}], Task.COMPLETION), name)
+    assert (found.passed, found.examples) == (False, ("a.jsonl, row 301",))
+
+
+def test_texts_are_split_by_what_they_say(check: Checker) -> None:
+    records = texts()
+    evidence = check([*records, {"text": records[4]["text"].upper()}, records[5]], Task.COMPLETION)
+    assert rule(evidence, "no_duplicates").broken_rows == 1
+    accepted = pd.read_parquet(check.folder / "contract" / ACCEPTED)
+    same = accepted[accepted["text"].str.casefold() == records[4]["text"].casefold()]
+    assert len(same) >= 1 and same["split"].nunique() == 1
 
 
 def test_shipped_contract_leaves_supervised_tokens_to_the_pipeline() -> None:

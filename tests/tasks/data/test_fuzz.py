@@ -71,6 +71,7 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
 
 WHOLE: dict[str, bytes] = {
     "a.jsonl": LINES,
+    "a.json": json.dumps(GOOD, indent=1).encode(),
     "a.csv": pd.DataFrame(GOOD).to_csv(index=False).encode(),
     "a.parquet": parquet(GOOD),
     "a.jsonl.gz": gzip.compress(LINES, mtime=0),
@@ -101,7 +102,7 @@ def test_a_good_file_with_bytes_changed(name: str, data: st.DataObject) -> None:
 def test_a_file_that_ends_early(name: str, share: float) -> None:
     whole = WHOLE[name]
     found = outcome(name, whole[: max(1, int(len(whole) * share))])
-    if name.split(".")[-1] in {"parquet", "gz", "zst"}:
+    if name.split(".")[-1] in {"json", "parquet", "gz", "zst"}:
         assert isinstance(found, str)
 
 
@@ -132,6 +133,8 @@ def test_records_of_any_shape_are_rows_or_named(records: list[dict[str, Any]]) -
     content = "".join(json.dumps(record) + "\n" for record in records).encode()
     found = outcome("a.jsonl", content)
     assert isinstance(found, str) or found == len(records)
+    in_array = outcome("a.json", json.dumps(records, indent=1).encode())
+    assert in_array == (found.replace("a.jsonl", "a.json") if isinstance(found, str) else found)
 
 
 @fuzzed
@@ -190,6 +193,13 @@ NAMED: dict[str, tuple[str, bytes, str]] = {
     "csv of one long quote": ("a.csv", b'text,label\n"' + b"a\n" * 2**24, "a.csv, row 1"),
     "header twice": ("a.csv", b"text,label,text\na,x,b\n", "a.csv, header"),
     "not a parquet": ("a.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1", "a.parquet"),
+    "array that ends early": ("a.json", b"[" + ROW + b", " + ROW[:-9], "a.json, row 2 (line 2)"),
+    "array without a comma": ("a.json", b"[" + ROW + ROW + b"]", "a.json, row 1 (line 2)"),
+    "array with a comma too many": ("a.json", b"[" + ROW + b",]", "a.json, row 2 (line 2)"),
+    "two arrays": ("a.json", b"[" + ROW + b"][]", "nothing behind the closing ]"),
+    "invalid UTF-8 in an array": ("a.json", b"[" + ROW + b"," + ROW[:9] + b"\xff", "a.json, row 2 (line 2)"),
+    "too deep in an array": ("a.json", b"[" + NESTED.replace(b"\n{", b"\n,{"), "a.json, row 2 (line 2)"),
+    "array of texts": ("a.json", b'["a", "b"]', "a.json, row 2"),
     "an image": ("a.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "a.jsonl, row 1"),
 }  # fmt: skip
 
@@ -207,12 +217,13 @@ def test_a_byte_order_mark_is_no_fault() -> None:
     assert outcome("a.csv", b"\xef\xbb\xbftext,label\na,x\n") == 1
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
 @pytest.mark.parametrize("columns", [True, False], ids=["ours among them", "ours missing"])
 def test_ten_thousand_columns(name: str, columns: bool) -> None:
     record = {f"column_{n}": "v" for n in range(10_000)} | ({"text": "a", "label": "x"} if columns else {})
     write: dict[str, Callable[[], bytes]] = {
         "a.jsonl": lambda: json.dumps(record).encode() + b"\n",
+        "a.json": lambda: json.dumps([record]).encode(),
         "a.csv": lambda: pd.DataFrame([record]).to_csv(index=False).encode(),
         "a.parquet": lambda: parquet([record]),
     }
@@ -243,16 +254,18 @@ print(json.dumps({"message": message, "grown_mib": grown / 1024}))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.jsonl.gz"])
 def test_a_line_of_200_mb_is_named_in_bounded_memory(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     header, row = (b"text,label\n", b"a,x\n") if name == "a.csv" else (b"", ROW)
+    if name == "a.json":
+        header, row = b"[", ROW.rstrip() + b",\n"
     opening, closing = (b"", b",x\n") if name == "a.csv" else (b'{"text": "', b'", "label": "x"}\n')
     with gzip.open(path, "wb", compresslevel=1) if name.endswith(".gz") else path.open("wb") as stream:
         stream.write(header + row + opening)
         for _ in range(200):
             stream.write(b"word " * 200_000)
-        stream.write(closing + row)
+        stream.write(closing + (b"," + ROW + b"]" if name == "a.json" else row))
     result = subprocess.run(
         [sys.executable, "-c", LONG_LINE, str(path)], capture_output=True, text=True, timeout=120
     )

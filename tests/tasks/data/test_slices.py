@@ -7,6 +7,7 @@ import pytest
 from data_contracts.records.base import FileRecord, digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.snapshot import Split, SplitRecord
+from tasks.data.rows.columns import CONTENT_COLUMNS, forms_of
 from tasks.data.rows.slices import SliceColumns, read_slice_columns
 
 
@@ -41,7 +42,7 @@ def test_a_conversation_is_told_by_its_turns_before_the_first_answer(tmp_path: P
 
 @pytest.mark.parametrize("task", list(Task))
 def test_an_empty_split_has_the_same_columns(tmp_path: Path, task: Task) -> None:
-    content = {"text": [], "label": []} if task is Task.CLASSIFICATION else {"prompt": [], "completion": []}
+    content: dict[str, list[str]] = {name: [] for name in CONTENT_COLUMNS[forms_of(task)[0]]}
     path = tmp_path / "reserve.parquet"
     pd.DataFrame({"row_id": [], **content, "channel": []}).to_parquet(path)
     file = FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)

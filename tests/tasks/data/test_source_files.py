@@ -254,13 +254,21 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.slow
-def test_rows_in_s3_are_read_from_a_real_server(bucket: str) -> None:
+def require_rows_of_every_name(bucket: str) -> None:
     assert texts(f"{bucket}/rows.jsonl") == [row["text"] for row in ROWS]
     assert len(texts(f"{bucket}/parts")) == 2 * len(ROWS)
     assert len(texts(f"{bucket}/parts/*/a.jsonl")) == 2 * len(ROWS)
+    assert [file.partitions for file in find_data_files(f"{bucket}/parts")] == [
+        (("language", "de"),),
+        (("language", "en"),),
+    ]
     assert "nothing there" in refusal(f"{bucket}/none.jsonl")
-    assert "to do:" in refusal("s3://no-such-bucket/rows.jsonl")
+    assert "nothing there" in refusal(bucket.replace("data", "no-such-bucket") + "/rows.jsonl")
+
+
+@pytest.mark.slow
+def test_rows_in_s3_are_read_from_a_real_server(bucket: str) -> None:
+    require_rows_of_every_name(bucket)
 
 
 @pytest.mark.slow
@@ -270,3 +278,75 @@ def test_an_object_replaced_in_s3_is_read_anew(bucket: str) -> None:
     assert len(texts(f"{bucket}/rows.jsonl")) == 5
     boto3.client("s3").put_object(Bucket="data", Key="rows.jsonl", Body=LINES[: LINES.index(b"\n") + 1])
     assert len(texts(f"{bucket}/rows.jsonl")) == 1
+
+
+@pytest.fixture
+def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real server of Google's storage interface on a loopback port, holding what ``bucket`` holds."""
+    import time
+
+    import gcsfs
+    from gcp_storage_emulator.server import create_server
+
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="data")
+    server.start()
+    deadline = time.monotonic() + 10
+    while not (server._api._httpd or time.monotonic() > deadline):
+        time.sleep(0.01)
+    port = server._api._httpd.server_address[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    # As a reader without credentials: a look for those of the machine would ask the network for them.
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    store = gcsfs.GCSFileSystem()
+    for key in ("rows.jsonl", "rows.jsonl.gz", "parts/language=en/a.jsonl", "parts/language=de/a.jsonl"):
+        store.pipe(f"data/{key}", gzip.compress(LINES) if key.endswith(".gz") else LINES)
+    yield "gs://data"
+    server.stop()
+    gcsfs.GCSFileSystem.clear_instance_cache()
+
+
+@pytest.mark.slow
+def test_rows_in_google_storage_are_read_from_a_real_server(
+    google_bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    require_rows_of_every_name(google_bucket)
+    assert texts(f"{google_bucket}/rows.jsonl.gz") == [row["text"] for row in ROWS]
+    assert "credentials" not in caplog.text
+
+
+@pytest.mark.slow
+def test_an_object_replaced_in_google_storage_is_read_anew(google_bucket: str) -> None:
+    import gcsfs
+
+    assert len(texts(f"{google_bucket}/rows.jsonl")) == 5
+    gcsfs.GCSFileSystem().pipe("data/rows.jsonl", LINES[: LINES.index(b"\n") + 1])
+    assert len(texts(f"{google_bucket}/rows.jsonl")) == 1
+
+
+@pytest.mark.slow
+def test_a_google_store_that_forbids_reading_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import http.server
+    import threading
+
+    import gcsfs
+
+    class Forbidding(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(b'{"error": {"code": 403, "message": "no storage.objects.list access"}}')
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_address[1]}")
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        gcsfs.GCSFileSystem.clear_instance_cache()
+        message = refusal("gs://data/rows.jsonl")
+        server.shutdown()
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    assert "Forbidden" in message
+    assert "those of gcloud" in message

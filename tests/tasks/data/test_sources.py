@@ -162,7 +162,7 @@ def test_row_and_line_are_both_named_where_blank_lines_part_them(tmp_path: Path)
 
 def test_problems_of_all_files_come_at_once_and_long_lists_end(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{\n" * 30, encoding="utf-8")
-    (tmp_path / "b.jsonl").write_text("[]\n", encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text("3\n", encoding="utf-8")
     message = refusal(tmp_path / "*.jsonl")
     assert "a.jsonl, row 20\n" in message
     assert "a.jsonl, row 21\n" not in message
@@ -302,7 +302,7 @@ def test_unreachable_hub_id_is_refused_within_seconds(monkeypatch: pytest.Monkey
     start = time.monotonic()
     message = refusal("nobody/no-such-data@main")
     assert "nobody/no-such-data@main" in message
-    assert "files end in .jsonl, .csv or .parquet" in message
+    assert "a file ends in .jsonl, .json, .csv or .parquet" in message
     assert time.monotonic() - start < 20
 
 

@@ -145,6 +145,18 @@ def test_what_no_remedy_mends_makes_the_pilot_invalid(fault: dict[str, Any]) -> 
     assert decision.verdict is Verdict.FAIL and decision.remedy is None
 
 
+def test_a_pilot_that_tune_stopped_early_has_had_its_steps() -> None:
+    stopped = [each.model_copy(update={"steps": 40, "stopped_early": True}) for each in probed(0.0)]
+    decision = judge(stopped, SWEPT)
+    assert decision.verdict is Verdict.PASS and decision.remedy is None
+    (rule,) = (rule for rule in decision.rules if "steps" in rule.name)
+    assert "stopped after 40 of 100 steps" in rule.sentence and "same rule" in rule.sentence
+    assert rule.observed == "40 steps, stopped early"
+    # Without it, the same 40 steps are too few, and no remedy mends that.
+    cut = [each.model_copy(update={"stopped_early": False}) for each in stopped]
+    assert judge(cut, SWEPT).verdict is Verdict.FAIL
+
+
 def test_a_pilot_that_diverged_gets_a_sweep() -> None:
     diverged = trial(diverged=True, tune_score=0.0, supervised_tokens=0, lowest_train_loss=0.0, evidence=())
     assert judge([diverged], []).remedy is Remedy.SWEEP

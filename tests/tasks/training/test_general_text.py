@@ -13,9 +13,9 @@ from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings, TrainingSettings
 from data_contracts.token_labels import IGNORED_LABEL
 from tasks.data.tokens.tokenization import load_tokenizer
+from tasks.training.continuation import bits_per_byte
 from tasks.training.fit import fit
 from tasks.training.general_text import (
-    bits_per_byte,
     general_losses,
     general_sentences,
     line_ids,

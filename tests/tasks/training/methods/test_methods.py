@@ -109,6 +109,10 @@ for method in methods:
     torch.manual_seed(99)
     model = getattr(transformers, kind).from_pretrained(base, **options)
     model = PeftModel.from_pretrained(model, folder + "/" + method).eval()
+    for module in model.modules():
+        # Else bitsandbytes computes in bfloat16 where the processor can.
+        if type(module).__name__ == "Linear4bit":
+            module.support_avx512bf16_for_cpu = False
     place = slice(None) if int(labels) else -1
     with torch.inference_mode():
         answered = [model(input_ids=torch.tensor(rows[str(i)])[None]) for i in range(len(rows.files))]

@@ -1,0 +1,73 @@
+"""General rows are mixed in by an exact share of every step, the same for every rung."""
+
+import pytest
+from datasets import Dataset
+from pydantic import ValidationError
+
+from data_contracts.records.settings import ReplaySettings, TrainingSettings
+from tasks.training.mixture import Mixture, mix
+
+OWN = range(1, 51)
+"""Token ids of the data's own rows, each of which repeats its id."""
+GENERAL = range(101, 108)
+
+
+def rows(ids: range) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "row_id": [str(each) for each in ids],
+            "input_ids": [[each] * (each % 9 + 1) for each in ids],
+            "labels": [[each] * (each % 9 + 1) for each in ids],
+        }
+    )
+
+
+def mixed(share: float | None, *, seed: int = 5, batch: int = 8, steps: int = 10) -> Mixture:
+    training = TrainingSettings(
+        effective_batch_size=batch,
+        replay=None if share is None else ReplaySettings(source="general.jsonl", share=share),
+    )
+    others = None if share is None else rows(GENERAL)
+    return mix(rows(OWN), others, steps=steps, training=training, seed=seed)
+
+
+def ids_of(mixture: Mixture) -> list[int]:
+    return [ids[0] for ids in mixture.rows["input_ids"]]
+
+
+@pytest.mark.parametrize(("share", "replayed"), [(0.1, 1), (0.25, 2), (0.5, 4), (0.01, 1)])
+def test_every_step_replays_the_same_share(share: float, replayed: int) -> None:
+    mixture = mixed(share)
+    ids = ids_of(mixture)
+    assert len(ids) == 80
+    for start in range(0, 80, 8):
+        assert sum(each in GENERAL for each in ids[start : start + 8]) == replayed
+    assert mixture.replayed_rows == 10 * replayed
+
+
+def test_rows_of_a_step_lie_by_length_and_none_is_passed_over() -> None:
+    ids = ids_of(mixed(0.25, steps=9))
+    own = [each for each in ids if each in OWN]
+    # Nine steps of six are one pass over fifty rows and four of the next.
+    assert set(own) == set(OWN) and len(own) == 54
+    assert {each for each in ids if each in GENERAL} == set(GENERAL)
+    for start in range(0, 72, 8):
+        lengths = [each % 9 + 1 for each in ids[start : start + 8]]
+        assert lengths == sorted(lengths)
+
+
+def test_without_replay_all_rows_are_the_datas_own() -> None:
+    mixture = mixed(None)
+    assert mixture.replayed_rows == 0 and set(ids_of(mixture)) == set(OWN)
+    assert len(ids_of(mixture)) == 80
+
+
+def test_the_order_follows_from_the_seed() -> None:
+    assert ids_of(mixed(0.25)) == ids_of(mixed(0.25)) != ids_of(mixed(0.25, seed=6))
+
+
+def test_a_share_that_leaves_no_row_of_the_data_is_refused() -> None:
+    with pytest.raises(ValidationError, match="effective_batch_size"):
+        TrainingSettings(
+            effective_batch_size=1, micro_batch_size=1, replay=ReplaySettings(source="a.jsonl", share=0.1)
+        )
