@@ -37,7 +37,7 @@ def train(job: Job) -> dict[str, Any]:
         "template": "default",
         "dataset": "rows",
         "tokenized_path": str(tokens),
-        "cutoff_len": job.bin_tokens,
+        "cutoff_len": _cutoff(job),
         "disable_shuffling": True,
         "disable_gradient_checkpointing": True,
         "finetuning_type": "full" if job.method == "full" else "lora",
@@ -51,6 +51,14 @@ def train(job: Job) -> dict[str, Any]:
         described |= {"quantization_bit": 4, "quantization_type": "nf4", "double_quantization": True}
     run_exp(described)
     return {}
+
+
+def _cutoff(job: Job) -> int:
+    """Its bins hold one token more than it is told, and it pads them to a multiple of 8, all but the positions.
+
+    At 512 its packing therefore stops with an error.
+    """
+    return job.bin_tokens - 1
 
 
 def _masked(row: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def _packed(rows: Any, job: Job) -> dict[str, Any]:
             return row["input_ids"], row["labels"]
 
     arguments = types.SimpleNamespace(
-        cutoff_len=job.bin_tokens, neat_packing=bool(job.options.get("neat_packing"))
+        cutoff_len=_cutoff(job), neat_packing=bool(job.options.get("neat_packing"))
     )
     packing = Packing(
         template=None,

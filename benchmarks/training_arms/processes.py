@@ -98,13 +98,13 @@ def versions_of(llamafactory: Path | None, paths: Sequence[Path]) -> dict[str, A
         "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     )
 
-    def ask(python: str, *names: str) -> dict[str, str] | str:
+    def ask(python: str, *names: str, paths: Sequence[Path] = ()) -> dict[str, str] | str:
         command = [python, "-c", script, *names]
         done = subprocess.run(command, env=environment(paths), capture_output=True, text=True)
         return json.loads(done.stdout) if done.returncode == 0 else "not installed"
 
     return {
-        "trl": ask(sys.executable, "trl"),
+        "trl": ask(sys.executable, "trl", paths=paths),
         "LLaMA-Factory": ask(str(llamafactory), "llamafactory", "torch", "transformers", "peft", "trl")
         if llamafactory
         else "not run",
