@@ -54,7 +54,7 @@ def train(job: Job) -> dict[str, Any]:
 
 
 def _cutoff(job: Job) -> int:
-    """Its bins hold one token more than it is told, and it pads them to a multiple of 8, all but the positions.
+    """Its bins hold one token more than it is told; it pads them to a multiple of 8, all but the positions.
 
     At 512 its packing therefore stops with an error.
     """
