@@ -1,7 +1,6 @@
 """One training in a process of its own: ``python -m benchmarks.forecasts.training FOLDER CONFIGURATION``.
 
-Prints one JSON document: peak resident memory in bytes, and processor seconds a step. Exit code 3 says that
-this version has no such rung.
+Prints one JSON document: peak resident memory in bytes, and processor seconds a step.
 """
 
 import importlib
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 _STEPS = 4
-_NO_SUCH_RUNG = 3
 
 
 def main() -> None:
@@ -82,20 +80,16 @@ class _Tokenizer:
 
 
 def _rung(configuration: dict[str, Any]) -> Any:
-    import pydantic
-
     from benchmarks.laboratory import laboratory_rung
-    from data_contracts.records.settings import PilotSettings
+    from data_contracts.records.settings import FullSettings, PilotSettings
     from tasks.training.rungs import PilotRung
 
     name, rank = configuration["rung"], configuration["rank"]
-    if name == "full":
+    if name in ("full", "layers"):
         digest = "sha256:" + "0" * 64
-        return laboratory_rung(snapshot=digest, base_model=digest, policy=digest)
-    try:
-        return PilotRung(PilotSettings.model_validate({"method": name, "rank": rank, "alpha": 2 * rank}))
-    except pydantic.ValidationError:
-        sys.exit(_NO_SUCH_RUNG)
+        settings = FullSettings.model_validate({"method": name})
+        return laboratory_rung(snapshot=digest, base_model=digest, policy=digest, settings=settings)
+    return PilotRung(PilotSettings.model_validate({"method": name, "rank": rank, "alpha": 2 * rank}))
 
 
 def _rows(folder: Path, configuration: dict[str, Any], task: Any, count: int) -> Any:
