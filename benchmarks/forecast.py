@@ -63,7 +63,7 @@ def _measured_before() -> dict[str, dict[str, Any]]:
 
 
 def _measure(configuration: Configuration, folder: Path) -> dict[str, Any]:
-    """What one training took in a fresh process; ``None`` where this version has no such rung."""
+    """What one training took in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.forecasts.training", str(folder)]
     done = subprocess.run(
         [*command, json.dumps(asdict(configuration))],
