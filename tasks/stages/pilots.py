@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.records.base import NOTHING_SPENT
 from data_contracts.records.decision import Gate
-from data_contracts.records.metrics import METRICS, Task
+from data_contracts.records.metrics import Task
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings, RunSettings
@@ -222,7 +222,7 @@ def _diverged_trial(
 ) -> PilotTrial:
     """A pilot with nothing to score: the sweep looks for a rate that it can be trained at."""
     assert findings.snapshot is not None and settings.learning_rate is not None
-    metric = METRICS[context.settings.policy.metric]
+    metric = context.settings.policy.measure
     worst = metric.minimum if metric.higher_is_better else (metric.maximum or _WORST)
     rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
     steps = planned_steps(rows, context.settings.training)
