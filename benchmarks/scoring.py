@@ -4,8 +4,9 @@
 
 Each arm gets the same loaded model and the same texts; tokenising counts, loading does not. The arms of a job
 alternate, in one process with one thread, and a rate is rows over processor seconds, the median of the
-repetitions. Beside each rate stands how far its scores lie from ours. Pipelines run with their default (one
-row at a time) and with batches; lm-eval with batches, where it is installed.
+repetitions; ``ours_over_this`` is our rate over an arm's. Beside each rate stands how far its scores lie from
+ours. Pipelines run with their default (one row at a time) and with batches; lm-eval with batches, where it is
+installed.
 """
 
 import argparse
