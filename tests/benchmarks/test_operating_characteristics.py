@@ -50,6 +50,7 @@ def test_one_seed_escalates_wrongly_where_seeds_differ() -> None:
     assert beyond_chance([found]) == []
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_processes() -> None:
     plan: list[Work] = [
         Cell(Kind.BINARY, 100, 1.0, 0.0, 3, 5),

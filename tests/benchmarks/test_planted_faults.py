@@ -47,6 +47,7 @@ CHOSEN = (
 )
 
 
+@pytest.mark.slow
 def test_chosen_faults_are_found_alone_and_together(check: Checker, rows: Rows) -> None:
     faults = [fault for fault in LABELLED if fault.name in CHOSEN]
     outcomes = measure(check, rows, faults, Random(3))

@@ -13,6 +13,7 @@ from tasks.decisions.forecast import shape_of
 from tests.conftest import SMOLLM2
 
 
+@pytest.mark.slow
 def test_a_gguf_header_tells_the_same_shape_as_the_converted_model(
     smollm2: BaseModelRecord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -204,7 +204,12 @@ NAMED: dict[str, tuple[str, bytes, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", NAMED)
+LARGE = {"csv of one long quote"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in LARGE else []) for case in NAMED]
+)
 def test_known_faults_are_named_by_file_and_row(case: str) -> None:
     name, content, says = NAMED[case]
     found = outcome(name, content)
@@ -217,6 +222,7 @@ def test_a_byte_order_mark_is_no_fault() -> None:
     assert outcome("a.csv", b"\xef\xbb\xbftext,label\na,x\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
 @pytest.mark.parametrize("columns", [True, False], ids=["ours among them", "ours missing"])
 def test_ten_thousand_columns(name: str, columns: bool) -> None:

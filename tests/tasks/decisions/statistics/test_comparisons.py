@@ -49,7 +49,7 @@ def test_holm_steps_down() -> None:
     assert result.adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(P_VALUES)
 def test_holm_rejects_at_least_what_bonferroni_does_and_no_more_than_each_alone(
     p_values: dict[str, float],
