@@ -47,7 +47,7 @@ def main(base: Path, adapter: Path, rows: Path) -> None:
     head = Head(Task.INSTRUCTION, ())
     with tempfile.TemporaryDirectory(prefix="lorafirst-merged-") as folder:
         merged = Path(folder) / "merged"
-        merge(base, adapter, head, Rung.LORA, load_tokenizer(base), merged)
+        merge(base, adapter, head, load_tokenizer(base), merged)
         models = {
             "base": load_served(base, None, head, Rung.LORA),
             "adapter": load_served(base, adapter, head, Rung.LORA),

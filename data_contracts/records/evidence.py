@@ -89,6 +89,8 @@ class SeenTokens(Record):
     """Positions computed that held no token."""
     supervised: int
     """Tokens, or labels of a classification task, that the loss was taken on."""
+    supervised_a_pass: int
+    """The same of one pass over the data's own rows."""
     replayed_rows: int
     """Rows that were not the data's own."""
     packed: bool
@@ -118,6 +120,10 @@ class TrainingEvidence(Record):
     """``None`` for what updates base weights."""
     full: FullSettings | None
     """``None`` for a pilot."""
+    start: Digest | None
+    """Of the pilot's adapter that training began with, merged; ``None`` where it began with the base."""
+    replay: Digest | None
+    """Of the general rows among the data's own; ``None`` where there are none."""
     learning_rate: float
     seed: int
     conditions: TrainingConditions

@@ -148,6 +148,15 @@ STABLE_RANK = 64
 """From here on alpha is twice the rank; below, 32, so that the best learning rate does not move with it."""
 
 
+STABILISED_ALPHA = 8
+"""Of a rank-stabilised scale, unless set: the usual scale of LoRA at rank 16."""
+
+
+def usual_alpha(rank: int) -> int:
+    """Of LoRA, unless set: 32, and from rank 64 on twice the rank (LoRA Without Regret, 2025)."""
+    return 2 * rank if rank >= STABLE_RANK else 32
+
+
 class PilotSettings(Record):
     """The parameter-efficient pilot: the base stays frozen, and what is trained is a PEFT adapter."""
 
@@ -185,9 +194,9 @@ class PilotSettings(Record):
             filled.setdefault("rank", _PRESET_RANKS[Preset(preset)])
         rank = filled.get("rank")
         if filled.get("method") == Rung.RSLORA:
-            filled.setdefault("alpha", 8)
-        elif isinstance(rank, int) and rank >= STABLE_RANK:
-            filled.setdefault("alpha", 2 * rank)
+            filled.setdefault("alpha", STABILISED_ALPHA)
+        elif isinstance(rank, int):
+            filled.setdefault("alpha", usual_alpha(rank))
         return filled
 
     @property
@@ -428,6 +437,13 @@ class RunSettings(Record):
             faults.append("training.replay takes rows of the task, and general rows have none of its labels")
         if self.task is Task.CLASSIFICATION and self.training.packing is Packing.ON:
             faults.append("training.packing: a classifier gives one answer a sequence; set it to auto or off")
+        if self.task is Task.COMPLETION and (self.scoring.custom or self.scoring.report):
+            faults.append("scoring.custom and scoring.report judge answers; texts are not answered")
+        if self.pilot.method == Rung.ADALORA and self.training.early_stopping_points is not None:
+            faults.append(
+                "training.early_stopping_points: adalora deals out its ranks until its last step, so that an "
+                "earlier point is no finished adapter; leave it out"
+            )
         if self.task is Task.CLASSIFICATION and rails.lm_eval:
             faults.append("policy.guardrails.lm_eval is about generated text; a classifier has none")
         if faults:

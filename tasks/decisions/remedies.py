@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
 from data_contracts.records.rungs import Rung
-from data_contracts.records.settings import STABLE_RANK, PilotSettings
+from data_contracts.records.settings import (
+    STABILISED_ALPHA,
+    STABLE_RANK,
+    PilotSettings,
+    usual_alpha,
+)
 
 ALL_LINEAR = "all-linear"
 LORA_FAMILY = (Rung.LORA, Rung.RSLORA, Rung.DORA, Rung.PISSA, Rung.ADALORA, Rung.QLORA)
@@ -34,6 +39,15 @@ def fairest_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
     mended = [trial for trial in trials if adapts_all_layers(trial.settings)] or list(trials)
     mended = [trial for trial in mended if trial.settings.method != Rung.QLORA] or mended
     return best_trial(mended, policy)
+
+
+def by_method(settings: PilotSettings, method: Rung) -> PilotSettings:
+    """The same pilot by another method; alpha follows where it was the usual one of a stabilised scale."""
+    changed: dict[str, object] = {"method": method}
+    stabilised = settings.method == Rung.RSLORA and settings.alpha == STABILISED_ALPHA
+    if stabilised and method != Rung.RSLORA:
+        changed["alpha"] = usual_alpha(settings.rank)
+    return settings.model_copy(update=changed)
 
 
 def adapts_all_layers(settings: PilotSettings) -> bool:
@@ -125,13 +139,13 @@ def remedied(settings: PilotSettings, remedy: Remedy, *, swept_rate: float | Non
     match remedy:
         case Remedy.ALL_LAYERS:
             method = settings.method if settings.method in LORA_FAMILY else Rung.LORA
-            return settings.model_copy(update={"target_modules": ALL_LINEAR, "method": method})
+            return by_method(settings, method).model_copy(update={"target_modules": ALL_LINEAR})
         case Remedy.SWEEP | Remedy.WIDEN_SWEEP:
             if swept_rate is None:
                 raise ValueError("a sweep's pilot needs the rate that won")
             return settings.model_copy(update={"learning_rate": swept_rate})
         case Remedy.UNQUANTISE:
-            return settings.model_copy(update={"method": Rung.LORA})
+            return by_method(settings, Rung.LORA)
         case Remedy.DOUBLE_RANK:
             return doubled(settings)
 

@@ -84,7 +84,7 @@ def need_gate(context: RunContext, findings: Findings) -> None:
 @task(name="gate fit", cache_policy=NO_CACHE)
 def fit_gate(context: RunContext, findings: Findings) -> None:
     """Decides, and settles which method the first pilot takes."""
-    available = context.memory_bytes
+    available = memory_of_a_process(context)
     job = _job(context, findings)
     methods = pilot_candidates(context.settings)
     forecasts = [job.of(method) for method in methods]
@@ -98,7 +98,8 @@ def fit_gate(context: RunContext, findings: Findings) -> None:
     )
     chosen = first_that_fits(forecasts, available)
     if chosen is not None:
-        findings.method = Rung(chosen.rung)
+        # A rung of an installed package is forecast as another, and trained as itself.
+        findings.method = context.settings.pilot.method if chosen is forecasts[0] else Rung(chosen.rung)
     unquantised = job.of(pilot_method(context.settings, Rung.LORA))
     findings.unquantised_fits = first_that_fits([unquantised], available) is not None
     _record(context, findings, decision)
@@ -156,7 +157,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         processor_hours_of_full=policy.seeds.to_pass
         * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
-        available_memory_bytes=context.memory_bytes,
+        available_memory_bytes=memory_of_a_process(context),
         approval=read_approval(context.settings.output, subject_of(quality)),
         distance=findings.distance,
     )
@@ -213,6 +214,11 @@ def _record(context: RunContext, findings: Findings, decision: Decision) -> None
 def _alpha(findings: Findings, split: Split) -> float:
     assert findings.registration is not None
     return next(look.alpha for look in findings.registration.looks if look.split is split)
+
+
+def memory_of_a_process(context: RunContext) -> int:
+    """Its share of this machine's, where several train together; a model that is parted needs less."""
+    return context.memory_bytes // context.settings.compute.processes
 
 
 def _base_name(findings: Findings) -> str:

@@ -17,6 +17,7 @@ from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_v
 from tasks.evidence.looks import LookBook
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+from tasks.stages.methods import method_identity
 from tasks.stages.replay import replay_digest
 from tasks.stages.scorers import find_scorers
 from tasks.stages.training import CODE
@@ -142,8 +143,10 @@ def inputs_of(context: RunContext, findings: Findings) -> str:
             "packages": package_versions(TRAINING_PACKAGES),
             # A function of the user's own that was changed asks the rows another question.
             "scorers": find_scorers(settings.scoring).key(),
+            "training": settings.training.decisive(),
+            "methods": [method_identity(name) for name in (settings.pilot.method, settings.full.method)],
             "settings": settings.model_dump(
-                mode="json", include={"model", "pilot", "full", "training", "generation", "seed"}
+                mode="json", include={"model", "pilot", "full", "generation", "seed"}
             ),
         }
     )

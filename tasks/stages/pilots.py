@@ -20,6 +20,7 @@ from data_contracts.records.snapshot import Split
 from tasks.decisions.forecast import reference_rate
 from tasks.decisions.remedies import (
     best_trial,
+    by_method,
     fairest_trial,
     next_sweep_runs,
     remedied,
@@ -31,6 +32,7 @@ from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.methods import method_identity
 from tasks.stages.processes import fit_on
 from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import count_encoded, encoded, head_of, tokenizer_of
@@ -84,7 +86,7 @@ def _seeds(context: RunContext, findings: Findings) -> int:
 def _settings_after(context: RunContext, findings: Findings, remedy: Remedy | None) -> PilotSettings:
     reference = full_rate(context.settings, findings.base.width)
     if remedy is None:
-        asked = context.settings.pilot.model_copy(update={"method": findings.method})
+        asked = by_method(context.settings.pilot, findings.method)
         return asked.model_copy(update={"learning_rate": asked.learning_rate or rounded_rate(10 * reference)})
     fairest = fairest_trial(findings.trials, context.settings.policy)
     if remedy is not Remedy.SWEEP:
@@ -124,6 +126,7 @@ def try_rate(
             "max_tokens": run.model.max_tokens,
             "training": training.decisive(),
             "pilot": tried.model_dump(mode="json"),
+            "method": method_identity(tried.method),
             "seed": run.seed,
             "replay": replay_digest(findings),
         },
@@ -192,7 +195,7 @@ def _train_trial(
     scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
     evidence = trained.stored.record
     rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
-    per_pass = round(evidence.supervised_tokens / max(1, evidence.rows_seen) * rows)
+    per_pass = evidence.seen.supervised_a_pass
     findings.trials.append(
         PilotTrial(
             number=number,

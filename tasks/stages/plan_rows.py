@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -48,7 +49,9 @@ def glance_at(settings: RunSettings) -> Glance:
     train = (
         sum(row.get(split) == "train" for row in rows) if split else round(settings.splits.train * len(rows))
     )
-    return Glance(train, max(_UNKNOWN_LABELS, labels) if classifies else 0, _mean_tokens(settings, rows))
+    tokens, windows = _mean_tokens(settings, rows)
+    known = max(_UNKNOWN_LABELS, labels) if classifies else 0
+    return Glance(round(train * windows), known, tokens)
 
 
 def _rows(settings: RunSettings) -> Iterator[dict[str, Any]]:
@@ -73,17 +76,23 @@ def _rows(settings: RunSettings) -> Iterator[dict[str, Any]]:
         ) from error
 
 
-def _mean_tokens(settings: RunSettings, rows: list[dict[str, Any]]) -> float:
+def _mean_tokens(settings: RunSettings, rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """Of what is trained on at once, and how many of these a row makes: a long text becomes windows, which
+    overlap by one token; any other row is cut."""
     every = max(1, len(rows) // _SAMPLE)
     texts = [_text(settings, row) for row in islice(rows, 0, None, every)]
     limit = settings.model.max_tokens
     lengths = _token_counts(settings.model.source, texts)
-    return max(1.0, sum(min(limit, length) for length in lengths) / len(lengths))
+    if settings.task is not Task.COMPLETION:
+        return max(1.0, sum(min(limit, length) for length in lengths) / len(lengths)), 1.0
+    windows = [max(1, math.ceil((length - 1) / (limit - 1))) for length in lengths]
+    held = sum(length + count - 1 for length, count in zip(lengths, windows, strict=True))
+    return max(1.0, held / sum(windows)), sum(windows) / len(lengths)
 
 
 def _text(settings: RunSettings, row: dict[str, Any]) -> str:
     columns = settings.data.columns
-    if settings.task is Task.CLASSIFICATION:
+    if settings.task is not Task.INSTRUCTION:
         return str(row.get(columns.text or "text") or "")
     turns = row.get(columns.messages or "messages") or row.get("conversations")
     if isinstance(turns, list):

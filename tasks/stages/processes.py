@@ -25,6 +25,7 @@ from tasks.training.loading import Head
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import FullRung, PilotRung
 
+_TIME_TO_SAVE_SECONDS = 24 * 3600
 _LAST_LINES = 5
 """Of what the processes wrote to standard error, where one ended without saying why."""
 
@@ -120,6 +121,8 @@ def torchrun(folder: Path, compute: ComputeSettings) -> list[str]:
         assert compute.rendezvous is not None
         meeting = ["--nnodes", str(compute.hosts), "--rdzv-backend", "c10d"]
         meeting += ["--rdzv-endpoint", compute.rendezvous, "--rdzv-conf", "join_timeout=3600"]
+    # Unset, torchrun kills after half a minute whoever is still saving.
+    meeting += ["--shutdown-timeout", str(_TIME_TO_SAVE_SECONDS)]
     return [*command, *meeting, "--rdzv-id", folder.name, "-m", "tasks.stages.worker", str(folder)]
 
 
@@ -127,9 +130,6 @@ def _run(folder: Path, compute: ComputeSettings, progress: Progress, tell: Tell)
     command = torchrun(folder, compute)
     if compute.hosts > 1:
         tell(f"Waiting for {compute.hosts - 1} more hosts; on each, start: {' '.join(command)}")
-    environment = (
-        {**os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"} if compute.hosts == 1 else os.environ
-    )
     environment = {**os.environ, "OMP_NUM_THREADS": _threads(compute)}
     if compute.hosts == 1:
         environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
@@ -171,7 +171,7 @@ def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
         return
 
     def pass_on(number: int, frame: object) -> None:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

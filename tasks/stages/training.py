@@ -19,6 +19,7 @@ from tasks.stages.context import RunContext
 from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
+from tasks.stages.methods import method_identity
 from tasks.stages.processes import fit_on
 from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
@@ -28,6 +29,7 @@ from tasks.training.rungs import FullRung, PilotRung, begins_with
 from tasks.training.saving import merge
 
 CODE = (
+    *("tasks.stages.processes", "tasks.stages.worker", "tasks.stages.methods"),
     *("data_contracts", "tasks.training", "tasks.data"),
     *("tasks.stages.training", "tasks.stages.rows", "tasks.stages.replay", "tasks.stages.curves"),
 )
@@ -144,6 +146,7 @@ def train_rung(
             "pilot": pilot.model_dump(mode="json") if pilot else None,
             "full": full.model_dump(mode="json") if full else None,
             "start": FolderRecord.of(start).digest() if start else None,
+            "method": method_identity(name),
             "learning_rate": learning_rate,
             "seed": seed,
             "replay": replay_digest(findings),
@@ -182,7 +185,7 @@ def train_rung(
                 tell=listener().noted,
             )
         if pilot is not None and pilot.merge:
-            merge(Path(base.folder), trained, head, name, tokenizer, folder / served)
+            merge(Path(base.folder), trained, head, tokenizer, folder / served)
         if permit is not None:
             write_atomically(folder / PERMIT, permit.canonical_json())
         write_curve(folder, fitted.curve, title=f"learning curve of {folder_name}")
@@ -193,6 +196,8 @@ def train_rung(
             training=settings.training.without_places(),
             pilot=pilot,
             full=full,
+            start=FolderRecord.of(start).digest() if start else None,
+            replay=replay_digest(findings),
             learning_rate=learning_rate,
             seed=seed,
             conditions=fitted.conditions,

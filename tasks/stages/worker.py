@@ -115,6 +115,11 @@ def _follow_parent() -> None:
 
 
 def _leave(folder: Path, error: BaseException, *, signal_number: int | None = None) -> None:
+    """The first process says why training was stopped, and whoever comes first why it failed."""
+    from tasks.training.sharding import is_first
+
+    if (folder / FAULT).exists() or (signal_number is not None and not is_first()):
+        return
     problems = [p.model_dump() for p in error.problems] if isinstance(error, InputError) else []
     fault = {"kind": type(error).__name__, "message": str(error), "problems": problems}
     write_atomically(folder / FAULT, json.dumps({**fault, "signal_number": signal_number}).encode())

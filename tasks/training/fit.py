@@ -98,7 +98,8 @@ def fit(
     with shortage_explained("the model does not fit"):
         prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
     model, what = prepared.model, f"train {rung.rung}"
-    tensors = tensors_for(model, head, tokenizer, training, mixture)
+    micro = rows_at_once(training.rows_in_memory, training.effective_batch_size)
+    tensors = tensors_for(model, head, tokenizer, training, mixture, micro_batch_size=micro)
     sharded = shard(model, prepared.method)
     with (
         tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
@@ -128,7 +129,7 @@ def fit(
             return trainer
 
         keeper = Keeper(checkpoints, training, tell)
-        beginning = Course(micro_batch_size=training.rows_in_memory, evaluation_batch_size=_EVALUATION_ROWS)
+        beginning = Course(micro_batch_size=micro, evaluation_batch_size=_EVALUATION_ROWS)
         trainer = train_through(build, beginning, keeper=keeper, stop=stop, scratch=Path(scratch))
         course: Course = trainer.course
     with writing(artifact):
@@ -145,7 +146,11 @@ def fit(
         total_parameters=sum(p.numel() for p in model.parameters()),
         adapted_modules=adapted_module_names(model),
         curve=_curve(course, trainer.state.log_history),
-        seen=tensors.seen,
+        seen=tensors.seen(
+            steps=steps,
+            effective_batch_size=training.effective_batch_size,
+            micro_batch_size=course.micro_batch_size,
+        ),
         conditions=_conditions(course, model, deterministic=deterministic, sharded=sharded),
         earlier=Cost(seconds=course.seconds, cpu_seconds=course.cpu_seconds, peak_memory_bytes=0),
     )

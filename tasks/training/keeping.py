@@ -12,7 +12,7 @@ from data_contracts.progress import Tell
 from data_contracts.records.settings import TrainingSettings
 from tasks.training.checkpoints import TrainingState
 from tasks.training.course import Course
-from tasks.training.sharding import is_first
+from tasks.training.sharding import is_first, summed
 
 
 @dataclass
@@ -41,6 +41,8 @@ class Keeper:
 
     def save(self, state: TrainingState) -> None:
         """Writes a checkpoint unless there is one of this step; ``saved_step`` says whether it is there."""
+        # All processes ask together, so all of their work counts.
+        worked = summed(time.process_time() - self.cpu_began)
         if self.place is None or (self.saved_step == state.step and not state.course.evaluation_due):
             return
         if not is_first():
@@ -51,7 +53,7 @@ class Keeper:
         spent = replace(
             state.course,
             seconds=state.course.seconds + time.monotonic() - self.began,
-            cpu_seconds=state.course.cpu_seconds + time.process_time() - self.cpu_began,
+            cpu_seconds=state.course.cpu_seconds + worked,
         )
         try:
             self.place.save(state.step, replace(state, course=spent).write)

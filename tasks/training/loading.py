@@ -100,7 +100,7 @@ def load_served(base: Path, artifact: Path | None, head: Head, rung: Rung) -> Mo
         return load_base(base, head).model.eval()
     if stands_alone(artifact):
         return load_base(artifact, head).model.eval()
-    return with_adapter(base, artifact, head, quantised=is_quantised(rung), rung=rung).eval()
+    return with_adapter(base, artifact, head, quantised=is_quantised(rung)).eval()
 
 
 def stands_alone(artifact: Path) -> bool:
@@ -132,13 +132,18 @@ def is_quantised(rung: Rung) -> bool:
     return bool(getattr(methods().get(rung), "quantised", False))
 
 
-def with_adapter(base: Path, adapter: Path, head: Head, *, quantised: bool, rung: Rung) -> Model:
+def make_methods_known() -> None:
+    """Tells PEFT of the methods that it does not bring itself."""
+    for method in methods().values():
+        if isinstance(method, AdapterMethod) and method.before_loading is not None:
+            method.before_loading()
+
+
+def with_adapter(base: Path, adapter: Path, head: Head, *, quantised: bool) -> Model:
     """The base with a saved adapter on it, nothing of either trainable."""
     from peft import PeftModel
 
-    known = methods().get(rung)
-    if isinstance(known, AdapterMethod) and known.before_loading is not None:
-        known.before_loading()
+    make_methods_known()
     model = load_base(base, head, quantised=quantised).model
     with quiet_libraries():
         return PeftModel.from_pretrained(model, adapter, is_trainable=False)

@@ -24,10 +24,12 @@ class Mixture:
     """Encoded rows, ``steps`` x effective batch size of them."""
     lengths: Sequence[int]
     """Tokens of each of them."""
-    supervised: int
-    """Tokens, or labels of a classification task, that the loss is taken on, all of them together."""
-    replayed_rows: int
-    """How many of them are not the data's own."""
+    supervised: Sequence[int]
+    """Tokens of each, or labels of a classification task, that the loss is taken on."""
+    supervised_a_pass: int
+    """Of all of the data's own rows together, once."""
+    replayed_a_step: int
+    """How many rows of each step are not the data's own."""
 
 
 def mix(own: Any, replayed: Any | None, *, steps: int, training: TrainingSettings, seed: int) -> Mixture:
@@ -51,8 +53,9 @@ def mix(own: Any, replayed: Any | None, *, steps: int, training: TrainingSetting
     return Mixture(
         rows=rows.select(order),
         lengths=lengths[order].tolist(),
-        supervised=int(supervised[order].sum()),
-        replayed_rows=steps * aside,
+        supervised=supervised[order].tolist(),
+        supervised_a_pass=int(supervised[: len(own)].sum()),
+        replayed_a_step=aside,
     )
 
 

@@ -12,7 +12,7 @@ from data_contracts.errors import InputError, PermitRefusedError
 from data_contracts.records.permit import Permit
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings
-from tasks.training.loading import Head, LoadedModel, load_base, require_same_base
+from tasks.training.loading import Head, LoadedModel, load_base, make_methods_known, require_same_base
 from tasks.training.methods.blocks import block_names, promise_of
 from tasks.training.methods.kinds import AdapterMethod, Model, Place, Promise
 from tasks.training.methods.registry import adapter_method, weights_method
@@ -135,7 +135,8 @@ def _with_base_weights(base: Path, head: Head, rung: FullRung, seed: int) -> Mod
         model, promise = _merged_pilot(model, rung)
     chosen = method.choose(model, rung.settings, promise)
     if chosen is None:
-        return model
+        # A pilot that was merged has frozen all of it.
+        return model.requires_grad_(True)
     fresh = tuple(f"{name}." for name in loaded.new_modules)
     wanted = set(chosen)
     for name, parameter in model.named_parameters():
@@ -154,6 +155,7 @@ def _merged_pilot(model: Model, rung: FullRung) -> tuple[Model, Promise]:
             remedy="train a pilot first; the pipeline does",
         )
     require_same_base(rung.adapter, rung.base_model)
+    make_methods_known()
     blocks = block_names(model)
     with quiet_libraries():
         adapted = PeftModel.from_pretrained(model, rung.adapter, is_trainable=False)

@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from data_contracts.records.rungs import Rung
 from tasks.training.loading import ADAPTER_WEIGHTS, BASE_MODEL, Head, with_adapter
 from tasks.training.quiet import quiet_libraries
 from tasks.training.rungs import Prepared
@@ -79,9 +78,9 @@ def _name_base(file: Path, base_digest: str) -> None:
     file.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
 
 
-def merge(base: Path, adapter: Path, head: Head, rung: Rung, tokenizer: Any, artifact: Path) -> None:
+def merge(base: Path, adapter: Path, head: Head, tokenizer: Any, artifact: Path) -> None:
     """The adapter merged into the float32 base, as a whole model in the folder ``artifact``."""
-    merged = with_adapter(base, adapter, head, quantised=False, rung=rung).merge_and_unload()
+    merged = with_adapter(base, adapter, head, quantised=False).merge_and_unload()
     artifact.mkdir(parents=True, exist_ok=True)
     _save_model(merged, tokenizer, artifact)
 

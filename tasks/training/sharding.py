@@ -11,6 +11,7 @@ With one process every function here does nothing, at no cost.
 from collections.abc import Mapping
 from typing import Any
 
+from data_contracts.errors import InputError
 from tasks.training.methods.blocks import block_names
 from tasks.training.methods.kinds import AdapterMethod, Model
 
@@ -51,9 +52,13 @@ def shard(model: Model, method: AdapterMethod | None) -> bool:
     from torch.distributed.fsdp import fully_shard
     from transformers.distributed import DistributedConfig
 
-    mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (world_size(),))
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    for name in block_names(inner):
+    try:
+        blocks = block_names(inner)
+    except InputError:
+        return False  # nothing to part it by (ALBERT shares one block): each process holds all of it
+    mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (world_size(),))
+    for name in blocks:
         fully_shard(inner.get_submodule(name), mesh=mesh)
     fully_shard(model, mesh=mesh)
     # How transformers 5.23 marks models that it sharded itself: Trainer then leaves them where they are,
@@ -118,6 +123,11 @@ def agreed(asked: bool) -> bool:
 def total(count: int) -> int:
     """Sum over the processes."""
     return count if world_size() == 1 else int(_sum(float(count)))
+
+
+def summed(value: float) -> float:
+    """Sum over the processes."""
+    return value if world_size() == 1 else _sum(value)
 
 
 def mean(value: float) -> float:

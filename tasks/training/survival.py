@@ -17,7 +17,7 @@ from tasks.training.course import Course
 from tasks.training.interruptions import StopRequest
 from tasks.training.keeping import Keeper, note
 from tasks.training.memory import WHAT_HELPS, fewer_rows, release, shortage_explained
-from tasks.training.sharding import world_size
+from tasks.training.sharding import wait_for_all, world_size
 from tasks.training.trainer import EvaluationCutError, MicroBatchTooLargeError
 
 
@@ -123,6 +123,8 @@ def _leave(trainer: Any, keeper: Keeper, stop: StopRequest) -> NoReturn:
     # Without an optimizer nothing was done since the checkpoint that was read.
     if step and trainer.optimizer is not None:
         keeper.save(TrainingState.of(trainer))
+        # Whoever leaves first ends the others, of which one is still writing.
+        wait_for_all()
     if keeper.saved_step is None:
         after = "nothing is saved yet, and the same command begins this training anew"
     elif keeper.saved_step == step:

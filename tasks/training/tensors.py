@@ -9,7 +9,7 @@ from tasks.training.collation import Collate, pack, padding_collator
 from tasks.training.loading import Head
 from tasks.training.methods.kinds import Model
 from tasks.training.mixture import Mixture
-from tasks.training.packing import choose_layout, padding_share
+from tasks.training.packing import Layout, choose_layout, padding_share
 
 
 @dataclass(frozen=True)
@@ -18,30 +18,49 @@ class Tensors:
 
     collate: Collate
     collate_evaluation: Collate
-    seen: SeenTokens
+    layout: Layout
+    mixture: Mixture
+
+    def seen(self, *, steps: int, effective_batch_size: int, micro_batch_size: int) -> SeenTokens:
+        """What the tensors of so many steps held, with so many rows side by side at the end."""
+        rows = steps * effective_batch_size
+        lengths = self.mixture.lengths[:rows]
+        share = 0.0 if self.layout.packed or not lengths else padding_share(lengths, micro_batch_size)
+        return SeenTokens(
+            tokens=sum(lengths),
+            padding=round(sum(lengths) * share / (1.0 - share)),
+            supervised=sum(self.mixture.supervised[:rows]),
+            supervised_a_pass=self.mixture.supervised_a_pass,
+            replayed_rows=steps * self.mixture.replayed_a_step,
+            packed=self.layout.packed,
+            layout=self.layout.reason,
+        )
 
 
 def tensors_for(
-    model: Model, head: Head, tokenizer: Any, training: TrainingSettings, mixture: Mixture
+    model: Model,
+    head: Head,
+    tokenizer: Any,
+    training: TrainingSettings,
+    mixture: Mixture,
+    *,
+    micro_batch_size: int,
 ) -> Tensors:
     """The tensors that the rows of ``mixture`` become under ``training.packing``.
+
+    Args:
+        micro_batch_size: rows in the memory of one process at once.
 
     Raises:
         InputError: see ``choose_layout``.
     """
-    lengths, micro = mixture.lengths, training.rows_in_memory
-    layout = choose_layout(model, head, training.packing, lengths=lengths, micro_batch_size=micro)
-    share = 0.0 if layout.packed else padding_share(lengths, micro)
-    tokens, padded = sum(lengths), padding_collator(head, tokenizer)
+    layout = choose_layout(
+        model, head, training.packing, lengths=mixture.lengths, micro_batch_size=micro_batch_size
+    )
+    padded = padding_collator(head, tokenizer)
     return Tensors(
         collate=pack if layout.packed else padded,
         collate_evaluation=padded,
-        seen=SeenTokens(
-            tokens=tokens,
-            padding=round(tokens * share / (1.0 - share)),
-            supervised=mixture.supervised,
-            replayed_rows=mixture.replayed_rows,
-            packed=layout.packed,
-            layout=layout.reason,
-        ),
+        layout=layout,
+        mixture=mixture,
     )

@@ -109,6 +109,15 @@ def test_what_a_task_has_not_is_refused(tmp_path: Path) -> None:
         load(tmp_path, asked("classification", "accuracy", training={"packing": "on"}))
 
 
+def test_what_goes_not_together_is_refused(tmp_path: Path) -> None:
+    ranks = {"pilot": {"method": "adalora"}, "training": {"early_stopping_points": 2}}
+    with pytest.raises(InputError, match="no finished adapter"):
+        load(tmp_path, asked("classification", "accuracy", **ranks))
+    own = {"scoring": {"custom": [{"name": "kind", "function": "a.b:c", "higher_is_better": True}]}}
+    with pytest.raises(InputError, match="texts are not answered"):
+        load(tmp_path, asked("completion", "completion_loss", **own))
+
+
 def test_what_is_replayed_lies_beside_the_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, asked("completion", "completion_loss", **REPLAY))
     assert settings.training.replay is not None

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from data_contracts.records.rungs import Rung
 from flows.command_line import app
+from tasks.training.methods.kinds import AdapterMethod
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
+from tests.tasks.training.methods.test_registry import Install, ia3
+from tests.tasks.training.methods.test_registry import install as install
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
@@ -57,15 +61,25 @@ def test_a_bottleneck_that_is_short_gives_lora_its_turn(
     report = run(
         write_run(
             rows,
-            policy={
-                "target": 0.99,
-                "fairness": {"on_breach": "block"},
-                "remedies": {"allowed": ["all_layers"], "maximum_pilots": 2},
-            },
+            policy={**ESCALATES, "remedies": {"allowed": ["all_layers", "sweep"], "maximum_pilots": 2}},
             pilot={"method": "adapter"},
+            full=REFERENCE,
         )
     )
     dossier = Path(report["dossier"])
     assert report["outcome"] == "pilot_invalid"
     assert (dossier / "pilot-1-adapter-r8").exists() and (dossier / "pilot-2-lora-r8").exists()
     assert not (dossier / "permit.json").exists()
+
+
+def test_a_rung_of_an_installed_package_is_trained_as_it_was_asked_for(
+    write_run: WriteRun, rows: list[dict[str, str]], install: Install
+) -> None:
+    install(AdapterMethod(Rung("ia3"), "scaled activations", ia3))
+    report = run(write_run(rows, policy={"target": 0.2}, pilot={"method": "ia3", "learning_rate": 0.02}))
+    dossier = Path(report["dossier"])
+    assert report["outcome"] == "pilot_accepted"
+    trained = read(dossier / "pilot-1-ia3-r8" / "evidence.json")
+    assert trained["rung"] == "ia3" and trained["permit"] is None
+    settings = read(dossier / "pilot-1-ia3-r8" / "adapter" / "adapter_config.json")
+    assert settings["peft_type"] == "IA3"

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from data_contracts.records.decision import Decision, Verdict
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings
 from tasks.decisions.gates import decide_fairness
 from tasks.decisions.gates.fairness import passed_by_clearing
 from tasks.decisions.remedies import (
     best_rate_is_bracketed,
     best_trial,
+    by_method,
     doubled,
     fairest_trial,
     next_sweep_runs,
@@ -87,6 +89,13 @@ def test_any_other_method_that_is_short_gives_lora_its_turn(method: str) -> None
     assert (after.method, after.target_modules, after.rank) == ("lora", "all-linear", 16)
     assert judge([other, trial(2, remedy="all_layers")], []).remedy is Remedy.SWEEP
     assert judge([other], [], limited(allowed=["sweep", "double_rank"])).verdict is Verdict.FAIL
+
+
+def test_alpha_follows_from_a_rank_stabilised_pilot_to_another() -> None:
+    assert by_method(PilotSettings(method="rslora"), Rung.QLORA).alpha == 32
+    assert by_method(PilotSettings(method="rslora", rank=128), Rung.QLORA).alpha == 256
+    assert by_method(PilotSettings(method="rslora", alpha=16), Rung.LORA).alpha == 16
+    assert by_method(PilotSettings(method="qlora", alpha=8), Rung.LORA).alpha == 8
 
 
 def test_rank_stabilised_scales_need_no_other_alpha_at_higher_ranks() -> None:

@@ -52,6 +52,8 @@ def trained(seconds: float, base: str) -> TrainingEvidence:
         "training": TrainingSettings(),
         "pilot": PilotSettings(),
         "full": None,
+        "start": None,
+        "replay": None,
         "conditions": TrainingConditions(
             device="cpu",
             torch_threads=1,
@@ -65,7 +67,9 @@ def trained(seconds: float, base: str) -> TrainingEvidence:
         ),
         "stopped_early": False,
         "kept_step": 100,
-        "seen": SeenTokens(tokens=1, padding=0, supervised=1, replayed_rows=0, packed=False, layout=""),
+        "seen": SeenTokens(
+            tokens=1, padding=0, supervised=1, supervised_a_pass=1, replayed_rows=0, packed=False, layout=""
+        ),
         "served": "adapter",
         "learning_rate": 1e-3,
         "seed": 1,

@@ -47,6 +47,7 @@ def test_a_decoder_learns_to_classify_and_its_scores_do_not_depend_on_padding(
     fitted = fit(
         base=base,
         base_name="tiny",
+        base_digest="sha256:" + "0" * 64,
         head=head,
         rung=PilotRung(PilotSettings(rank=8, alpha=16)),
         train=train,

@@ -42,7 +42,7 @@ def test_every_step_replays_the_same_share(share: float, replayed: int) -> None:
     assert len(ids) == 80
     for start in range(0, 80, 8):
         assert sum(each in GENERAL for each in ids[start : start + 8]) == replayed
-    assert mixture.replayed_rows == 10 * replayed
+    assert mixture.replayed_a_step == replayed
 
 
 def test_rows_of_a_step_lie_by_length_and_none_is_passed_over() -> None:
@@ -58,7 +58,7 @@ def test_rows_of_a_step_lie_by_length_and_none_is_passed_over() -> None:
 
 def test_without_replay_all_rows_are_the_datas_own() -> None:
     mixture = mixed(None)
-    assert mixture.replayed_rows == 0 and set(ids_of(mixture)) == set(OWN)
+    assert mixture.replayed_a_step == 0 and set(ids_of(mixture)) == set(OWN)
     assert len(ids_of(mixture)) == 80
 
 

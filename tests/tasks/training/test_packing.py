@@ -135,6 +135,7 @@ def test_a_training_is_the_same_packed_and_padded(
         return fit(
             base=tiny_llama,
             base_name="tiny",
+            base_digest="sha256:" + "0" * 64,
             head=TEXTS,
             rung=PilotRung(PilotSettings(rank=4, alpha=8)),
             train=rows,

@@ -138,9 +138,9 @@ np.savez(folder + "/found.npz", **found)
 @pytest.mark.parametrize("method", [name for name in ADAPTERS if name != "adapter"])
 def test_merged_and_unmerged_agree(rows: Encoded, method: str, tmp_path: Path) -> None:
     train(rows, pilot_rung(method), tmp_path / "adapter")
-    merge(rows.base, tmp_path / "adapter", rows.head, Rung(method), rows.tokenizer, tmp_path / "model")
+    merge(rows.base, tmp_path / "adapter", rows.head, rows.tokenizer, tmp_path / "model")
     merged = logits(load_served(rows.base, tmp_path / "model", rows.head, Rung(method)), rows)
-    unmerged = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False, rung=Rung(method))
+    unmerged = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False)
     assert np.abs(merged - logits(unmerged.eval(), rows)).max() < 2e-4
     assert not (tmp_path / "model" / "adapter_config.json").exists()
 
@@ -170,9 +170,9 @@ def test_hybrid_begins_with_the_pilot_and_updates_the_blocks_it_changed_most(
     rows: Encoded, tmp_path: Path
 ) -> None:
     train(rows, pilot_rung("lora"), tmp_path / "adapter")
-    merge(rows.base, tmp_path / "adapter", rows.head, Rung.LORA, rows.tokenizer, tmp_path / "merged")
+    merge(rows.base, tmp_path / "adapter", rows.head, rows.tokenizer, tmp_path / "merged")
     start = load_served(rows.base, tmp_path / "merged", rows.head, Rung.LORA)
-    adapted = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False, rung=Rung.LORA)
+    adapted = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False)
     blocks = block_names(start)
     promise = promise_of(adapted, blocks).of_blocks
     assert len(promise) == len(blocks) and min(promise) > 0
@@ -203,7 +203,7 @@ def test_the_promise_of_a_block_is_the_norm_of_its_update(decoder: Encoded, tmp_
                 weight = name.removeprefix("base_model.model.").replace(".lora_A", "")
                 whole += float((base[weight] ** 2).sum())
         expected.append((update / whole) ** 0.5)
-    model = with_adapter(decoder.base, tmp_path / "adapter", decoder.head, quantised=False, rung=Rung.LORA)
+    model = with_adapter(decoder.base, tmp_path / "adapter", decoder.head, quantised=False)
     found = promise_of(model, tuple(f"model.layers.{index}" for index in range(3))).of_blocks
     assert found == pytest.approx(expected, rel=1e-5)
 
