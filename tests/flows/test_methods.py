@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from data_contracts.records.rungs import Rung
 from flows.command_line import app
 from tasks.training.methods.kinds import AdapterMethod
-from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
+from tests.flows.conftest import ESCALATES, NEVER_FULL, REFERENCE, WriteRun
 from tests.tasks.training.methods.test_registry import Install, ia3
 from tests.tasks.training.methods.test_registry import install as install
 
@@ -76,9 +76,10 @@ def test_a_rung_of_an_installed_package_is_trained_as_it_was_asked_for(
     write_run: WriteRun, rows: list[dict[str, str]], install: Install
 ) -> None:
     install(AdapterMethod(Rung("ia3"), "scaled activations", ia3))
-    report = run(write_run(rows, policy={"target": 0.2}, pilot={"method": "ia3", "learning_rate": 0.02}))
+    policy = {**NEVER_FULL, "remedies": {"maximum_pilots": 1}}
+    report = run(write_run(rows, policy=policy, pilot={"method": "ia3", "learning_rate": 0.02}))
     dossier = Path(report["dossier"])
-    assert report["outcome"] == "pilot_accepted"
+    assert report["outcome"] == "pilot_invalid" and not (dossier / "permit.json").exists()
     trained = read(dossier / "pilot-1-ia3-r8" / "evidence.json")
     assert trained["rung"] == "ia3" and trained["permit"] is None
     settings = read(dossier / "pilot-1-ia3-r8" / "adapter" / "adapter_config.json")

@@ -80,7 +80,7 @@ def test_base_and_adapter_are_scored_document_by_document(
     assert base.values == (1.0, 1.0, 1.0, 0.0)
     model = prepare(
         Path(smollm2.folder), Head(Task.INSTRUCTION, ()), PilotRung(PilotSettings(rank=2)), seed=1
-    )
+    ).model
     model.save_pretrained(tmp_path / "adapter")
     # A new adapter changes nothing, so what is loaded with it answers as the base does.
     assert score(smollm2, task, tmp_path / "adapter", limit=3).values == base.values[:3]
