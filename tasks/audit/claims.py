@@ -53,11 +53,10 @@ def asked(
         )
     if registration is not None:
         looks = ", ".join(f"{look.rows:,} rows of {look.split.value}" for look in registration.looks)
-        before = registration.earlier_looks
         yield Claim(
             sentence=(
                 f"The question was written down at {registration.registered_at:%Y-%m-%d %H:%M} UTC, before "
-                f"the first score: {looks}; {before} earlier {'look' if before == 1 else 'looks'} at these rows."
+                f"the first score: {looks}; earlier looks at these rows: {registration.earlier_looks}."
             ),
             file="registration.json",
         )

@@ -90,7 +90,7 @@ def explain_dossier(dossier: Dossier, report: RunReport | None) -> Explanation:
         requested_at=request.requested_at,
         outcome=report.outcome if report is not None else None,
         sentence=report.sentence if report is not None else _unfinished(decisions),
-        answers=tuple(Answer(question=question, claims=tuple(made)) for question, made in told if made),
+        answers=tuple(Answer(question=question, claims=tuple(made)) for question, made in told),
         way=way,
         seconds=report.seconds if report is not None else None,
         peak_memory_bytes=report.peak_memory_bytes if report is not None else None,

@@ -13,7 +13,7 @@ from tasks.audit.stage_records import FoundStage
 from tasks.audit.way import Step
 from tasks.decisions.gates.escalation import APPROVAL
 from tasks.decisions.gates.rules import GAIN
-from tasks.evidence.dossier import PERMIT, REPORT
+from tasks.evidence.dossier import PERMIT, REPORT, REQUEST
 
 
 def full_cost(
@@ -46,7 +46,7 @@ def permission(cited: Cited, dossier: Path, ended: str) -> Iterator[Claim]:
     """Who answered the question whether full fine-tuning may be spent."""
     asked_for = [(decision, file) for decision, file in cited if decision.gate is Gate.ESCALATION]
     if not asked_for:
-        yield Claim(sentence="Nobody was asked: the run never came to the escalation gate.", file=ended)
+        yield Claim(sentence="Nobody was asked: the run has not come to the escalation gate.", file=ended)
     for decision, file in asked_for:
         yield Claim(sentence=decision.sentence, file=file)
         for rule in decision.rules:
@@ -75,8 +75,8 @@ def gain(way: Sequence[Step], ended: str) -> list[Claim]:
 def kept(report: RunReport | None) -> Iterator[Claim]:
     """What the run offers in the end."""
     if report is None:
-        return
-    if report.accepted_artifact is None:
+        yield Claim(sentence="Nothing yet: the run has not ended.", file=REQUEST)
+    elif report.accepted_artifact is None:
         yield Claim(sentence="No trained model is offered.", file=REPORT)
     else:
         yield Claim(sentence=f"The run offers {report.accepted_artifact}.", file=report.accepted_artifact)
