@@ -132,7 +132,7 @@ def _costs(explanation: Explanation) -> list[Html]:
     total = sum(cost.seconds for _, cost in paid) or 1.0
     rows: list[list[str | Html]] = [
         [
-            Html.joined([tag("div", step.title), _link(step.file)]),
+            tag("a", step.title, href=quote(step.file)),
             f"{cost.seconds:,.1f}",
             f"{cost.cpu_seconds / 3600:.3g}",
             f"{cost.peak_memory_bytes / 2**30:.2f}",

@@ -148,8 +148,14 @@ class Written:
 
 def request_of(settings: dict[str, object]) -> RunRequest:
     environment = Environment(
-        python="3.11", platform="Linux", processor="x", processor_count=2, memory_bytes=2**33, packages={}, code=DIGEST
-    )  # fmt: skip
+        python="3.11",
+        platform="Linux",
+        processor="x",
+        processor_count=2,
+        memory_bytes=2**33,
+        packages={},
+        code=DIGEST,
+    )
     return RunRequest(
         run_id=RUN,
         settings=settings,

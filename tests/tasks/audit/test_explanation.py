@@ -119,7 +119,10 @@ def rule(name: str, lower: float, mean: float, upper: float, verdict: Verdict) -
     ("result", "expected"),
     [
         # Errors: at most 0.55 is asked for, so that the optimistic bound is the lower one.
-        (rule(LEVEL, 0.6, 0.7, 0.8, Verdict.FAIL), "the mean misses it by 0.15, and even the optimistic bound by 0.05"),
+        (
+            rule(LEVEL, 0.6, 0.7, 0.8, Verdict.FAIL),
+            "the mean misses it by 0.15, and even the optimistic bound by 0.05",
+        ),
         (
             rule(LEVEL, 0.4, 0.5, 0.6, Verdict.INCONCLUSIVE),
             "the mean is beyond it by 0.05, the pessimistic bound misses it by 0.05, "
@@ -136,7 +139,7 @@ def rule(name: str, lower: float, mean: float, upper: float, verdict: Verdict) -
             "the base reaches it with 0.05 to spare even at its pessimistic bound",
         ),
     ],
-)  # fmt: skip
+)
 def test_by_how_much_follows_the_direction_of_the_metric(result: RuleResult, expected: str) -> None:
     assert told_miss(result, limit_of(result, ERROR_RATE)) == expected
 
