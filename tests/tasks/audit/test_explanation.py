@@ -13,8 +13,10 @@ from data_contracts.records.policy import Policy
 from tasks.audit.explanation import Explanation, explain_dossier, explain_run
 from tasks.audit.explanation_markdown import explanation_markdown
 from tasks.audit.overview import read_run
+from tasks.audit.report_charts import interval_chart
 from tasks.audit.report_page import report_page
 from tasks.audit.shortfalls import limit_of, told_miss
+from tasks.audit.way import JudgedRule
 from tasks.decisions.gates.need import BASE_LEVEL
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT
 from tests.tasks.audit.conftest import REASON, Written, report_of, request_of, training
@@ -211,10 +213,20 @@ def test_each_interval_stands_against_its_threshold_where_it_should(escalated: W
         assert all(0 < place < 100 for place in (*bounds, limit))
 
 
+@pytest.mark.parametrize(("higher", "x", "width"), [(True, "50.00%", "50.00%"), (False, "0", "50.00%")])
+def test_what_is_asked_for_is_shaded_on_its_side_of_the_line(higher: bool, x: str, width: str) -> None:
+    judged = JudgedRule(
+        rule=rule(LEVEL, 0.0, 0.5, 1.0, Verdict.INCONCLUSIVE), limit=0.5, higher_is_better=higher, missed=""
+    )
+    shaded = next(given for name, given in parsed(interval_chart(judged)).tags if name == "rect")
+    assert (shaded["x"], shaded["width"]) == (x, width)
+
+
 def test_curves_and_costs_of_every_training_are_on_the_page(escalated: Written) -> None:
     page = report_page(explained(escalated), version="1")
     assert page.count('class="tune"') == 6  # five seeds of the pilot, and full
-    assert '<polyline points="0.00,4.00 100.00,96.00"' not in page  # the scale covers train's lower loss too
+    # Losses of 2.5 down to 1.25 on a scale whose lower end is train's 0.75, with a little room.
+    assert '<polyline points="0.00,4.00 100.00,69.71" class="tune">' in page
     assert "loss on tune from 2.5 to 1.25 nats over 100 steps" in page
     costs = page.split("What each stage took")[1]
     assert ">7,200.0<" in costs and ">1.00<" in costs
