@@ -78,7 +78,10 @@ def explain_dossier(dossier: Dossier, report: RunReport | None) -> Explanation:
         ("What was asked?", claims.asked(request, settings, registration)),
         ("What fell short, and by how much?", claims.fell_short(way, ended)),
         ("Which remedies were spent?", claims.remedies(cited, stages, ended)),
-        ("What did full fine-tuning cost?", full_claims.full_cost(cited, stages, settings, ended)),
+        (
+            "What did full fine-tuning cost?",
+            full_claims.full_cost(cited, stages, unreadable, settings, ended),
+        ),
         ("Who allowed it, and why?", full_claims.permission(cited, dossier.folder, ended)),
         ("What did it bring over the pilot?", full_claims.gain(way, ended)),
         ("What is there to use?", full_claims.kept(report)),

@@ -17,12 +17,20 @@ from tasks.evidence.dossier import PERMIT, REPORT, REQUEST
 
 
 def full_cost(
-    cited: Cited, stages: Sequence[FoundStage], settings: RunSettings | None, ended: str
+    cited: Cited,
+    stages: Sequence[FoundStage],
+    unreadable: Sequence[str],
+    settings: RunSettings | None,
+    ended: str,
 ) -> Iterator[Claim]:
     """What updating base weights took, beside what the pilots took and what was foreseen."""
     full = [stage for stage in stages if _changed_the_base(stage)]
+    for file in unreadable:
+        yield Claim(sentence=f"Not all of it can be told: {file} cannot be read.", file=file)
+    if not full and not unreadable:
+        nothing = "no weight of the base was changed" if ended == REPORT else "no such training has finished"
+        yield Claim(sentence=f"Nothing: {nothing}.", file=ended)
     if not full:
-        yield Claim(sentence="Nothing: no weight of the base was changed.", file=ended)
         return
     spent = _sum(full)
     times = "1 training" if len(full) == 1 else f"{len(full)} trainings"

@@ -17,10 +17,11 @@ from tasks.audit.report_charts import interval_chart
 from tasks.audit.report_page import report_page
 from tasks.audit.shortfalls import limit_of, told_miss
 from tasks.audit.way import JudgedRule
+from tasks.decisions.gates import decide_need
 from tasks.decisions.gates.need import BASE_LEVEL
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT
-from tests.tasks.audit.conftest import REASON, Written, report_of, request_of, training
-from tests.tasks.decisions.conftest import ERROR_RATE
+from tests.tasks.audit.conftest import POLICY, REASON, Written, report_of, request_of, training
+from tests.tasks.decisions.conftest import ERROR_RATE, RUN, right
 
 
 def explained(written: Written, outcome: Outcome = Outcome.FULL_ACCEPTED) -> Explanation:
@@ -89,8 +90,22 @@ def test_an_interrupted_run_says_so(unended: Written) -> None:
     assert "not ended" in explanation_markdown(explanation).splitlines()[0]
     assert all(answer.claims for answer in explanation.answers)
     assert told(explanation, "use") == "Nothing yet: the run has not ended."
+    assert told(explanation, "cost") == "Nothing: no such training has finished."
     unended.stage("pilot-1-lora-r16", training("lora"))
     assert [step.title for step in explain_dossier(unended.dossier, None).way] == ["pilot-1-lora-r16"]
+
+
+def test_a_run_that_ended_because_the_base_suffices(unended: Written) -> None:
+    base = right(0.95, name="the bare base")
+    unended.decide(decide_need(base, distance=None, policy=POLICY, run_id=RUN, alpha=0.05))
+    explanation = explained(unended, Outcome.BASE_SUFFICES)
+    assert re.search(
+        r"gate need, level of the base \(not held\): .* the base reaches it with 0\.05\d* to spare",
+        told(explanation, "fell short"),
+    )
+    assert "no weight of the base was changed" in told(explanation, "cost")
+    assert "Nobody was asked" in told(explanation, "allowed")
+    assert "base_suffices" in report_page(explanation, version="1")
 
 
 def test_what_cannot_be_read_is_named_and_hides_nothing_else(escalated: Written) -> None:
@@ -101,6 +116,8 @@ def test_what_cannot_be_read_is_named_and_hides_nothing_else(escalated: Written)
     assert explanation.unreadable == ("request.yaml", "full/evidence.json")
     assert "full/evidence.json" in explanation_markdown(explanation).split("cannot be read")[1]
     assert "gate quality, level (not held)" in told(explanation, "fell short")
+    assert "Not all of it can be told: full/evidence.json" in told(explanation, "cost")
+    assert "Nothing" not in told(explanation, "cost")
     assert {each.limit for step in explanation.way for each in step.rules} == {None}
 
 
