@@ -27,10 +27,9 @@ def full_cost(
     full = [stage for stage in stages if _changed_the_base(stage)]
     for file in unreadable:
         yield Claim(sentence=f"Not all of it can be told: {file} cannot be read.", file=file)
-    if not full and not unreadable:
-        nothing = "no weight of the base was changed" if ended == REPORT else "no such training has finished"
-        yield Claim(sentence=f"Nothing: {nothing}.", file=ended)
     if not full:
+        if not unreadable:
+            yield _without_training(cited, ended)
         return
     spent = _sum(full)
     times = "1 training" if len(full) == 1 else f"{len(full)} trainings"
@@ -88,6 +87,16 @@ def kept(report: RunReport | None) -> Iterator[Claim]:
         yield Claim(sentence="No trained model is offered.", file=REPORT)
     else:
         yield Claim(sentence=f"The run offers {report.accepted_artifact}.", file=report.accepted_artifact)
+
+
+def _without_training(cited: Cited, ended: str) -> Claim:
+    for decision, file in cited:
+        if decision.gate is Gate.JUSTIFICATION:
+            return Claim(
+                sentence="Full was judged, but what its training took is not in this dossier.", file=file
+            )
+    nothing = "no weight of the base was changed" if ended == REPORT else "no such training has finished"
+    return Claim(sentence=f"Nothing: {nothing}.", file=ended)
 
 
 def _changed_the_base(stage: FoundStage) -> bool:

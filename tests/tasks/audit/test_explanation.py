@@ -118,6 +118,8 @@ def test_what_cannot_be_read_is_named_and_hides_nothing_else(escalated: Written)
     assert "gate quality, level (not held)" in told(explanation, "fell short")
     assert "Not all of it can be told: full/evidence.json" in told(explanation, "cost")
     assert "Nothing" not in told(explanation, "cost")
+    (escalated.dossier.folder / "full/evidence.json").unlink()
+    assert told(explained(escalated), "cost").startswith("Full was judged, but what its training took is not")
     assert {each.limit for step in explanation.way for each in step.rules} == {None}
 
 
