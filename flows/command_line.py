@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows import contract_commands, plan_command
+from flows import contract_commands, explain_command, plan_command
 from flows.failing import (
     EXIT_DATA_REJECTED,
     EXIT_FAULT,
@@ -151,6 +151,15 @@ def show(
     from flows.rendering import print_view
 
     print_view(view)
+
+
+app.command(
+    epilog="""Examples:
+
+* `lorafirst explain trec6-20261122`
+
+* `lorafirst explain trec6-20261122 --markdown > why.md`"""
+)(explain_command.explain)
 
 
 class ReadableSplit(StrEnum):

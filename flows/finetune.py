@@ -28,6 +28,7 @@ from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
+from tasks.stages.explaining import explain_ended
 from tasks.stages.findings import Findings
 from tasks.stages.full import accepted_artifact, train_permitted
 from tasks.stages.gates import (
@@ -95,6 +96,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
             peak_memory_bytes=measurement.cost.peak_memory_bytes,
             dossier=str(dossier.folder),
         )
+        explain_ended(dossier, report)
         dossier.finish(report)
     show_report(report)
     return Completed(

@@ -1,6 +1,5 @@
 """What a run was and how it ended, read from its dossier."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,9 +8,8 @@ from pydantic import ValidationError
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Outcome, RunReport
-from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
-from data_contracts.records.pilots import SweepPoint
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
+from tasks.audit.stage_records import read_stages, stage_line
 from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
 from tasks.evidence.store import RECORD_FILE
 
@@ -93,28 +91,9 @@ def _entry(dossier: Dossier) -> RunEntry:
 
 
 def _stage_lines(folder: Path) -> list[str]:
-    lines = []
-    for path in sorted(folder.rglob(RECORD_FILE), key=lambda path: path.stat().st_mtime):
-        name = path.parent.relative_to(folder).as_posix()
-        content = path.read_bytes()
-        for kind in (TrainingEvidence, ScoringEvidence, SweepPoint):
-            try:
-                record = kind.model_validate_json(content)
-            except (ValidationError, json.JSONDecodeError):
-                continue
-            lines.append(f"{name:<28} {_line(record)}")
-    return lines
-
-
-def _line(record: TrainingEvidence | ScoringEvidence | SweepPoint) -> str:
-    cost = f"{record.cost.seconds:,.0f} s, peak {record.cost.peak_memory_bytes / 2**30:.2f} GiB"
-    if isinstance(record, SweepPoint):
-        loss = "diverged" if record.tune_loss is None else f"loss on tune {record.tune_loss:.4f}"
-        return f"{record.steps:,} steps at {record.learning_rate:g}, {loss}, {cost}"
-    if isinstance(record, TrainingEvidence):
-        return (
-            f"{record.steps:,} steps at {record.learning_rate:g}, "
-            f"{record.trainable_parameters:,} parameters trained, {cost}"
-        )
-    figures = ", ".join(f"{metric.name} {metric.value:.4g}" for metric in record.metrics)
-    return f"{figures} on {record.rows:,} rows, {cost}"
+    stages, _ = read_stages(folder)
+    return [
+        f"{stage.name:<28} {stage_line(stage.record)}, {stage.record.cost.seconds:,.0f} s, "
+        f"peak {stage.record.cost.peak_memory_bytes / 2**30:.2f} GiB"
+        for stage in sorted(stages, key=lambda stage: (folder / stage.file).stat().st_mtime)
+    ]

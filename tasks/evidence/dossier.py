@@ -49,6 +49,9 @@ class Dossier:
     def write_record(self, name: str, record: Record) -> None:
         write_atomically(self.folder / name, record.canonical_json())
 
+    def write_page(self, name: str, page: str) -> None:
+        write_atomically(self.folder / name, page.encode())
+
     def write_decision(self, number: int, decision: Decision) -> None:
         self.write_record(f"decisions/{number:02}-{decision.gate.value}.json", decision)
 
@@ -109,7 +112,11 @@ class Dossier:
             raise ArtifactDamagedError(f"{path} cannot be read as a report: {error}") from error
 
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(self._decision(path) for path in sorted((self.folder / "decisions").glob("[0-9]*.json")))
+        return tuple(self._decision(path) for path in self.decision_paths())
+
+    def decision_paths(self) -> tuple[Path, ...]:
+        """The files of the decisions, in the order in which they were made."""
+        return tuple(sorted((self.folder / "decisions").glob("[0-9]*.json")))
 
     def _decision(self, path: Path) -> Decision:
         try:

@@ -8,16 +8,15 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data_contracts.records.decision import Decision, RuleResult, RunReport, Verdict
+from data_contracts.records.decision import Decision, RuleResult, RunReport
 from data_contracts.records.evidence import CurvePoint
+from tasks.audit.explanation import Explanation
+from tasks.audit.explanation_markdown import MARKS, explanation_markdown
 from tasks.data.pages.datasheet_files import DATASHEET_MARKDOWN
 from tasks.stages.curves import CURVE_PICTURE
 from tasks.stages.watching import artifact_key
 
 _log = logging.getLogger(__name__)
-
-_MARK = {Verdict.PASS: "✓ pass", Verdict.FAIL: "✗ fail", Verdict.INCONCLUSIVE: "? inconclusive"}
-"""Letters, not emoji: those need a font that servers and old browsers may lack."""
 
 
 def show_decision(decision: Decision) -> None:
@@ -55,9 +54,14 @@ def show_report(report: RunReport) -> None:
     _show(artifact_key("decisions"), report_markdown(report), f"{report.outcome.value}: {report.sentence}")
 
 
+def show_explanation(explanation: Explanation) -> None:
+    """What a person asks months later, as a markdown artifact of the flow run."""
+    _show(artifact_key("explanation"), explanation_markdown(explanation), "Why the run ended as it did")
+
+
 def decision_markdown(decision: Decision) -> str:
     lines = [
-        f"# {decision.gate.value}: {_MARK[decision.verdict]}",
+        f"# {decision.gate.value}: {MARKS[decision.verdict]}",
         decision.sentence,
         "",
         "| rule | verdict | observed | threshold |",
@@ -72,7 +76,7 @@ def decision_markdown(decision: Decision) -> str:
 
 
 def _verdict(rule: RuleResult) -> str:
-    return _MARK[rule.verdict] if rule.decides else f"({rule.verdict.value})"
+    return MARKS[rule.verdict] if rule.decides else f"({rule.verdict.value})"
 
 
 def _cell(text: str) -> str:
@@ -89,7 +93,7 @@ def report_markdown(report: RunReport) -> str:
         "| --- | --- | --- |",
     ]
     lines += [
-        f"| {decision.gate.value} | {_MARK[decision.verdict]} | {decision.sentence} |"
+        f"| {decision.gate.value} | {MARKS[decision.verdict]} | {decision.sentence} |"
         for decision in report.decisions
     ]
     lines += ["", f"Dossier: `{report.dossier}`", ""]

@@ -18,7 +18,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "show", "answers", "schema"])
+@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "answers", "schema"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -47,7 +47,14 @@ def test_the_schema_describes_every_key() -> None:
 
 def test_no_runs_yet_says_how_to_start_one(tmp_path: Path) -> None:
     assert "lorafirst run CONFIG" in invoke("runs", "--output", str(tmp_path)).output
-    assert invoke("show", "none", "--output", str(tmp_path)).exit_code == 2
+    for command in ("show", "explain"):
+        assert invoke(command, "none", "--output", str(tmp_path)).exit_code == 2
+
+
+def test_an_explanation_has_one_form_at_a_time(tmp_path: Path) -> None:
+    result = invoke("explain", "none", "--markdown", "--json", "-o", str(tmp_path))
+    assert result.exit_code == 2
+    assert "one of --markdown and --json" in json.loads(result.stdout)["message"]
 
 
 @pytest.mark.slow
@@ -77,6 +84,17 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     assert permit["run_id"] == report["run_id"]
     assert permit["decision"]["gate"] == "escalation"
     assert training["cost"]["peak_memory_bytes"] > 2**28
+
+    explained = json.loads(invoke("explain", str(dossier), "--json").stdout)
+    files = {claim["file"] for answer in explained["answers"] for claim in answer["claims"]}
+    assert all((dossier / file).exists() for file in files), files
+    assert "gate justification, level (not held)" in invoke("explain", str(dossier), "--markdown").output
+    assert {step["title"] for step in explained["way"]} >= {"sweep/01-1e-06", "full", "full/gate"}
+    page = (dossier / "report.html").read_text(encoding="utf-8")
+    assert page.count('<figure class="interval">') == 7
+    assert not [row["text"] for row in rows if row["text"] in page]
+    manifest = json.loads((dossier / "manifest.json").read_bytes())
+    assert "report.html" in {file["path"] for file in manifest["files"]}
 
 
 def test_copies_are_listed_and_those_unused_for_long_deleted(

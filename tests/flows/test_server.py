@@ -46,6 +46,7 @@ def test_what_a_person_sees_in_the_ui(
     } <= set(artifacts)  # fmt: skip
     assert "| escalation | ✓ pass |" in artifacts["decisions"].data
     assert report.dossier in artifacts["decisions"].data
+    assert "## Which remedies were spent?" in artifacts["explanation"].data
     assert "## Labels in train" in artifacts["datasheet"].data
     assert "data:image/svg+xml;base64," in artifacts["curve-pilot-1-lora-r8"].data
     assert artifacts["pilot-1-lora-r8-progress"].type == "progress"

@@ -28,13 +28,13 @@ def tag(name: str, *children: "str | Html", **attributes: str) -> Html:
     return Html(f"<{name}{listed}>{inner}</{name}>")
 
 
-def page(title: str, body: list[Html], *, made_by: str) -> str:
-    """A whole document that loads nothing from anywhere."""
+def page(title: str, body: list[Html], *, made_by: str, style: str = "") -> str:
+    """A whole document that loads nothing from anywhere; ``style`` is added to what all pages share."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         + "\n".join(body)
         + f"\n{tag('footer', made_by)}\n</body>\n</html>\n"
     )
