@@ -91,3 +91,18 @@ class ArtifactDamagedError(LorafirstError, OSError):
 
 class ProcessesFailedError(LorafirstError, ChildProcessError):
     """One of several processes that train together ended without saying why."""
+
+
+class EnvelopeRefusedError(LorafirstError, PermissionError):
+    """A signed statement does not hold. Carries every fault found, not only the first."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("The envelope was refused:\n" + "\n".join(f"  - {fault}" for fault in self.faults))
+
+
+class LedgerError(LorafirstError, OSError):
+    """The ledger cannot be read or written. Whoever was about to act on an entry must not."""
+
+    def __init__(self, where: str, *, found: str, remedy: str) -> None:
+        super().__init__(f"ledger {where}\n    found:    {found}\n    to do:    {remedy}")

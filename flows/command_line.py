@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows import contract_commands, explain_command, plan_command
+from flows import contract_commands, explain_command, key_commands, ledger_commands, plan_command
 from flows.failing import (
     EXIT_DATA_REJECTED,
     EXIT_FAULT,
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 
 app.add_typer(contract_commands.app)
+app.add_typer(key_commands.app)
+app.add_typer(ledger_commands.app)
 app.command(
     epilog="""Examples:
 

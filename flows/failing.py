@@ -20,7 +20,8 @@ def fail(error: Exception, code: int, as_json: bool, *, hint: str = "") -> NoRet
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error), "problems": problems}))
     else:
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
+        for text in (str(error), *getattr(error, "__notes__", ())):
+            typer.echo(text, err=True)
         if hint:
             typer.echo(f"\n{hint}", err=True)
     raise typer.Exit(code) from None

@@ -47,6 +47,7 @@ from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
+from tasks.stages.recording import note_fault, note_outcome
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.watching import listener
@@ -81,8 +82,13 @@ def finetune(settings: RunSettings) -> State[RunReport]:
             with measured() as measurement:
                 findings = Findings(base=find_base_model(context))
                 outcome = _climb(context, findings)
-        except InputError:
+        except InputError as error:
+            if dossier.decisions():
+                note_fault(context, error)
             dossier.discard_if_undecided()
+            raise
+        except Exception as error:
+            note_fault(context, error)
             raise
         decisions = findings.history.decisions
         report = RunReport(
@@ -97,7 +103,9 @@ def finetune(settings: RunSettings) -> State[RunReport]:
             dossier=str(dossier.folder),
         )
         explain_ended(dossier, report)
-        dossier.finish(report)
+        dossier.write_report(report)
+        note_outcome(context, report)
+        dossier.finish(context.run_id)
     show_report(report)
     return Completed(
         name="".join(word.capitalize() for word in report.outcome.value.split("_")),

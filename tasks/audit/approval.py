@@ -4,10 +4,12 @@ from pathlib import Path
 
 from data_contracts.errors import InputError
 from data_contracts.records.decision import Gate, Outcome
+from data_contracts.records.ledger import EntryKind
 from data_contracts.records.pilots import Approval
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.approvals import write_approval
 from tasks.evidence.dossier import find_dossier
+from tasks.evidence.ledger.book import ledger_location, open_ledger
 
 
 def answer_escalation(output: Path, run: str, *, approved: bool, name: str, reason: str) -> Approval:
@@ -18,6 +20,7 @@ def answer_escalation(output: Path, run: str, *, approved: bool, name: str, reas
 
     Raises:
         InputError: the run waits for nobody, or the answer is empty or the requester's own.
+        LedgerError: the answer could not be entered, and does not count.
     """
     dossier = find_dossier(output, run)
     report, request = dossier.report(), dossier.request()
@@ -47,5 +50,9 @@ def answer_escalation(output: Path, run: str, *, approved: bool, name: str, reas
     answer = Approval(
         approved=approved, name=name.strip(), reason=reason.strip(), subject=subject_of(quality)
     )
+    kind = EntryKind.APPROVAL if approved else EntryKind.DENIAL
+    # The ledger first: a run may act on the file from the moment it is there.
+    with open_ledger(ledger_location(output)) as ledger:
+        ledger.append(kind, run_id=request.run_id, about=answer.digest(), actor=answer.name)
     write_approval(output, answer)
     return answer

@@ -20,6 +20,7 @@ from data_contracts.errors import ArtifactDamagedError, InputError
 from data_contracts.records.base import FileRecord, FolderRecord, Record
 from data_contracts.records.decision import Decision, RunReport
 from data_contracts.records.evidence import RunRequest
+from data_contracts.records.ledger import Fault
 from data_contracts.records.permit import Permit
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
 
@@ -27,6 +28,7 @@ MANIFEST = "manifest.json"
 REQUEST = "request.yaml"
 REPORT = "outcome.json"
 PERMIT = "permit.json"
+FAULT = "fault.json"
 
 
 class Manifest(Record):
@@ -62,12 +64,18 @@ class Dossier:
         """Links the files of a finished stage into the folder ``name`` of the dossier."""
         link_folder(stored, self.folder / name)
 
-    def finish(self, report: RunReport) -> None:
-        """Writes the report, then the manifest over all files: the dossier is now complete."""
+    def write_report(self, report: RunReport) -> None:
         self.write_record(REPORT, report)
+
+    def write_fault(self, fault: Fault) -> None:
+        """Why the run broke off; the next attempt takes it away."""
+        self.write_record(FAULT, fault)
+
+    def finish(self, run_id: str) -> None:
+        """Writes the manifest over all files, the report among them: the dossier is now complete."""
         content = FolderRecord.of(self.folder)
         files = tuple(file for file in content.files if file.path != MANIFEST)
-        write_atomically(self.folder / MANIFEST, Manifest(run_id=report.run_id, files=files).canonical_json())
+        write_atomically(self.folder / MANIFEST, Manifest(run_id=run_id, files=files).canonical_json())
         flush_folder(self.folder)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The gates as tasks: each writes its decision into the dossier before anybody acts on it."""
+"""The gates as tasks: each writes its decision into dossier and ledger before anybody acts on it."""
 
 import json
 from dataclasses import replace
@@ -46,6 +46,7 @@ from tasks.stages.forecasting import (
 from tasks.stages.guardrails import guardrail_evidence
 from tasks.stages.looks import reserve_look
 from tasks.stages.pilots import best_trainings
+from tasks.stages.recording import note_decision, note_permit
 from tasks.stages.scoring import score_all, scored_rows
 from tasks.stages.watching import listener
 
@@ -178,6 +179,7 @@ def permit_full(context: RunContext, findings: Findings) -> Permit:
         rung=context.settings.full.method,
     )
     context.dossier.write_permit(permit)
+    note_permit(context, permit)
     return permit
 
 
@@ -207,6 +209,7 @@ def justification_gate(context: RunContext, findings: Findings) -> None:
 def _record(context: RunContext, findings: Findings, decision: Decision) -> None:
     findings.history = findings.history.with_decision(decision)
     context.dossier.write_decision(len(findings.history.decisions), decision)
+    note_decision(context, decision)
     show_decision(decision)
     listener().decided(decision)
 

@@ -80,6 +80,8 @@ def training(
         training=TrainingSettings(),
         pilot=PilotSettings() if permit is None else None,
         full=None if permit is None else FullSettings(),
+        start=None,
+        replay=None,
         learning_rate=1e-3,
         seed=seed,
         conditions=TrainingConditions(
@@ -100,7 +102,7 @@ def training(
         supervised_tokens=100,
         truncated_rows=0,
         seen=SeenTokens(
-            tokens=1, padding=0, supervised=1, replayed_rows=0, packed=False, layout="one row a sequence"
+            tokens=1, padding=0, supervised=1, supervised_a_pass=1, replayed_rows=0, packed=False, layout=""
         ),
         trainable_parameters=10,
         total_parameters=100,

@@ -65,7 +65,8 @@ def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path) -> None:
         (stage / "adapter" / "weights.safetensors").write_bytes(b"weights")
         dossier.add_stage("pilot", stage)
         assert not dossier.complete
-        dossier.finish(report(dossier))
+        dossier.write_report(report(dossier))
+        dossier.finish(dossier.folder.name)
     manifest = json.loads((dossier.folder / MANIFEST).read_bytes())
     listed = {file["path"]: file["sha256"] for file in manifest["files"]}
     present = {
@@ -87,7 +88,8 @@ def test_another_request_or_an_ended_run_gets_a_new_dossier(tmp_path: Path) -> N
     assert begin(tmp_path, "sha256:" + "1" * 64) != first
     with open_dossier(tmp_path, "trec", DIGEST) as dossier:
         assert dossier.folder.name == first
-        dossier.finish(report(dossier))
+        dossier.write_report(report(dossier))
+        dossier.finish(dossier.folder.name)
     assert begin(tmp_path) != first
 
 

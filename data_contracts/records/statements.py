@@ -1,0 +1,98 @@
+"""What is signed, and whose signatures count: in-toto statements, and the keyring somebody pins."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
+
+from data_contracts.records.base import Digest, Record, canonical_json
+
+StatementType = Literal["https://in-toto.io/Statement/v1"]
+STATEMENT_TYPE: StatementType = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+KeyName = Annotated[str, StringConstraints(pattern=KEY_NAME)]
+
+
+class KeyRole(StrEnum):
+    """What a key may sign."""
+
+    PIPELINE = "pipeline"
+    """Decisions, permits and checkpoints."""
+    APPROVER = "approver"
+    """A person's answers to escalations."""
+
+
+class KeyringEntry(Record):
+    """A public key, and what its signatures are good for."""
+
+    name: KeyName
+    """Whose key it is."""
+    role: KeyRole
+    public_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """The 32 bytes of an Ed25519 public key, in hexadecimal."""
+    valid_from: AwareDatetime
+    """Signatures of an earlier time do not count."""
+    valid_until: AwareDatetime
+    """Signatures of this time and later do not count."""
+
+    def valid_at(self, at: datetime) -> bool:
+        return self.valid_from <= at < self.valid_until
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> "KeyringEntry":
+        if self.valid_from >= self.valid_until:
+            raise ValueError("valid_from must lie before valid_until")
+        return self
+
+
+class Keyring(Record):
+    """The keys that whoever verifies has decided to trust."""
+
+    keys: tuple[KeyringEntry, ...]
+    """Every name and every public key once: a key has one role, and a role of a name one key."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> "Keyring":
+        for what in ("name", "public_key"):
+            values = [getattr(entry, what) for entry in self.keys]
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"{what} stands there twice: {', '.join(twice)}")
+        return self
+
+
+class SubjectDigest(Record):
+    """in-toto's DigestSet, of which one algorithm is used."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Subject(Record):
+    """One thing that a statement is about."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    name: str
+    digest_set: SubjectDigest = Field(alias="digest")
+
+    @classmethod
+    def of(cls, name: str, digest: Digest) -> "Subject":
+        return cls(name=name, digest_set=SubjectDigest(sha256=digest.removeprefix("sha256:")))
+
+
+class Statement(Record):
+    """An in-toto Statement v1: a predicate about subjects that are named by their digests."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    statement_type: StatementType = Field(alias="_type")
+    subject: Annotated[tuple[Subject, ...], Field(min_length=1)]
+    predicate_type: str = Field(alias="predicateType")
+    """A URI that says how the predicate is to be read."""
+    predicate: dict[str, Any]
+    """The record that was signed, as JSON."""
+
+    def canonical_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json", by_alias=True))

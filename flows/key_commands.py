@@ -1,0 +1,85 @@
+"""``lorafirst keys``: make the keys that sign."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data_contracts.records.statements import KeyRole
+from flows.failing import EXIT_INPUT, JsonOption, fail
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
+app = typer.Typer(name="keys", help="Make the keys that sign.", no_args_is_help=True)
+
+KEY_VARIABLE = "LORAFIRST_SIGNING_KEY"
+"""The environment variable that may hold a private key itself, in PEM."""
+
+
+@app.callback()
+def keys() -> None:
+    """Make the keys that sign."""
+
+
+@app.command(
+    epilog="""Examples:
+
+* `lorafirst keys new --output ~/.lorafirst`
+
+* `lorafirst keys new --name ada --role approver --password`"""
+)
+def new(
+    name: Annotated[str, typer.Option(help="Whose key it is; also the name of its files.")] = "pipeline",
+    role: Annotated[KeyRole, typer.Option(help="What it may sign.")] = KeyRole.PIPELINE,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the key.")] = Path("keys"),
+    ask_password: Annotated[
+        bool,
+        typer.Option("--password", help="Ask for a password; LORAFIRST_KEY_PASSWORD gives one unasked."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an Ed25519 key: NAME.key, which nobody else may see, and NAME.keyring.yaml, for everybody."""
+    from datetime import UTC, datetime
+
+    from data_contracts.errors import InputError
+    from tasks.evidence.signing.keys import PASSWORD_VARIABLE, create_key
+
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if ask_password and not password:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        secret, public = create_key(output, name=name, role=role, password=password, now=datetime.now(UTC))
+    except InputError as error:
+        fail(error, EXIT_INPUT, as_json)
+    if as_json:
+        paths = {"private_key": str(secret), "keyring": str(public), "encrypted": bool(password)}
+        typer.echo(json.dumps(paths, indent=2))
+        return
+    protected = "encrypted" if password else "NOT encrypted: whoever can read it can sign"
+    typer.echo(f"{secret}  the private key, {protected}")
+    typer.echo(f"{public}  the public key, a keyring for whoever verifies")
+
+
+def signer_from(path: Path | None) -> "CryptoSigner | None":
+    """The signer of a key file, or of the key in the environment; ``None`` without either.
+
+    Raises:
+        InputError: the key cannot be used.
+    """
+    from tasks.evidence.signing.keys import PASSWORD_VARIABLE, load_signer, signer_of
+
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if path is not None:
+        if not password and sys.stdin.isatty() and _encrypted(path):
+            password = typer.prompt(f"Password of {path}", hide_input=True, err=True)
+        return load_signer(path, password)
+    pem = os.environ.get(KEY_VARIABLE)
+    return signer_of(pem.encode(), password, where=KEY_VARIABLE) if pem else None
+
+
+def _encrypted(path: Path) -> bool:
+    return path.is_file() and b"ENCRYPTED PRIVATE KEY" in path.read_bytes()

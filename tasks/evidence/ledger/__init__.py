@@ -1,0 +1,1 @@
+"""The ledger: an append-only chain of what runs decided, in SQLite or PostgreSQL."""
