@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data_contracts.records.statements import KeyRole
+from data_contracts.key_roles import KeyRole
 from flows.failing import EXIT_INPUT, JsonOption, fail
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """What is signed, and whose signatures count: in-toto statements, and the keyring somebody pins."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints, model_validator
 
+from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import Digest, Record, canonical_json
 
 StatementType = Literal["https://in-toto.io/Statement/v1"]
@@ -14,15 +14,6 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 KeyName = Annotated[str, StringConstraints(pattern=KEY_NAME)]
-
-
-class KeyRole(StrEnum):
-    """What a key may sign."""
-
-    PIPELINE = "pipeline"
-    """Decisions, permits and checkpoints."""
-    APPROVER = "approver"
-    """A person's answers to escalations."""
 
 
 class KeyringEntry(Record):

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from securesystemslib.signer import Signer
 
 from data_contracts.errors import InputError
+from data_contracts.key_roles import KeyRole
 from data_contracts.records.ledger import Checkpoint
-from data_contracts.records.statements import Keyring, KeyRole, Statement
+from data_contracts.records.statements import Keyring, Statement
 from tasks.evidence.signing.envelopes import envelope_bytes, read_envelope, sign_statement, verify_envelope
 
 PREDICATE = "urn:lorafirst:checkpoint:v1"

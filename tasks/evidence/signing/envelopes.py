@@ -11,13 +11,13 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature, Signer
 
 from data_contracts.errors import EnvelopeRefusedError
+from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import Digest, Record, canonical_json
 from data_contracts.records.statements import (
     PAYLOAD_TYPE,
     STATEMENT_TYPE,
     Keyring,
     KeyringEntry,
-    KeyRole,
     Statement,
     Subject,
 )

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from data_contracts.errors import InputError
-from data_contracts.records.statements import KEY_NAME, Keyring, KeyringEntry, KeyRole
+from data_contracts.key_roles import KeyRole
+from data_contracts.records.statements import KEY_NAME, Keyring, KeyringEntry
 from tasks.evidence.files import write_atomically
 
 VALID_FOR = timedelta(days=730)

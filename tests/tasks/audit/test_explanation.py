@@ -76,7 +76,8 @@ def test_every_claim_names_a_file_that_is_there(escalated: Written) -> None:
     (escalated.dossier.folder / "full/model").mkdir()
     explanation = explained(escalated)
     escalated.dossier.write_page("report.html", report_page(explanation, version="1"))
-    escalated.dossier.finish(report_of(escalated.dossier, Outcome.FULL_ACCEPTED))
+    escalated.dossier.write_report(report_of(escalated.dossier, Outcome.FULL_ACCEPTED))
+    escalated.dossier.finish(escalated.dossier.folder.name)
     files = {claim.file for answer in explanation.answers for claim in answer.claims}
     files |= {step.file for step in explanation.way}
     assert {file for file in files if not (escalated.dossier.folder / file).exists()} == set()

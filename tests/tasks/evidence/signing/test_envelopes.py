@@ -15,8 +15,9 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from typer.testing import CliRunner
 
 from data_contracts.errors import EnvelopeRefusedError, InputError
+from data_contracts.key_roles import KeyRole
 from data_contracts.records.ledger import Fault
-from data_contracts.records.statements import PAYLOAD_TYPE, Keyring, KeyRole
+from data_contracts.records.statements import PAYLOAD_TYPE, Keyring
 from flows.command_line import app
 from flows.failing import EXIT_INPUT
 from tasks.evidence.signing.envelopes import envelope_bytes, read_envelope, sign_statement, verify_envelope
