@@ -28,7 +28,7 @@ class Timing(StrEnum):
 
 UNTIMED_OPERATIONS_PER_SECOND = 5e10
 """Of one core of an ordinary server in float32, reached in training. A guess of the right order: 5.6e10 to
-9.1e10 over the 21 trainings of ``benchmarks/forecast.json``."""
+9.1e10 over 21 trainings of ``benchmarks/forecast.json``."""
 
 
 @dataclass(frozen=True)
