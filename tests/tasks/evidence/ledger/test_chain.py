@@ -168,6 +168,12 @@ def test_a_clock_set_back_is_a_fault_unless_it_is_marked() -> None:
     ]
 
 
+def test_a_gap_in_a_chain_that_links_is_a_fault() -> None:
+    rows = ledger_of(3)
+    rows[2]["sequence"] = 4
+    assert faults(chained(rows)) == ["entry 4: it stands after entry 2"]
+
+
 ROOTS = (
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
