@@ -308,6 +308,7 @@ def train_and_score(
     from data_contracts.records.metrics import Task
     from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
     from tasks.training.fit import fit
+    from tasks.training.inputs import TrainingInputs
     from tasks.training.loading import Head
     from tasks.training.rungs import PilotRung
     from tasks.training.score import score
@@ -326,17 +327,19 @@ def train_and_score(
     began = time.process_time()
     with tempfile.TemporaryDirectory() as artifact:
         fitted = fit(
-            base=Path(prepared.base.folder),
-            base_name=family.model,
-            base_digest=prepared.base.identity(),
-            head=head,
-            rung=rung,
-            train=prepared.encoded["train"],
-            tune=prepared.encoded["tune"],
-            tokenizer=prepared.tokenizer,
-            training=TrainingSettings(**family.training),
-            learning_rate=rate,
-            seed=seed,
+            TrainingInputs(
+                base=Path(prepared.base.folder),
+                base_name=family.model,
+                base_digest=prepared.base.identity(),
+                head=head,
+                rung=rung,
+                train=prepared.encoded["train"],
+                tune=prepared.encoded["tune"],
+                tokenizer=prepared.tokenizer,
+                training=TrainingSettings(**family.training),
+                learning_rate=rate,
+                seed=seed,
+            ),
             artifact=Path(artifact),
         )
         seconds = time.process_time() - began

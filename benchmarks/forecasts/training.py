@@ -40,6 +40,7 @@ def _train(folder: Path, configuration: dict[str, Any], rung: Any) -> tuple[int,
     from data_contracts.records.metrics import Task
     from data_contracts.records.settings import TrainingSettings
     from tasks.training.fit import fit
+    from tasks.training.inputs import TrainingInputs
     from tasks.training.loading import Head
 
     task = Task(MODELS[configuration["model"]].task)
@@ -48,22 +49,24 @@ def _train(folder: Path, configuration: dict[str, Any], rung: Any) -> tuple[int,
     rows = configuration["rows"]
     with tempfile.TemporaryDirectory() as artifact:
         fitted = fit(
-            base=folder,
-            base_name="benchmark",
-            base_digest="sha256:" + "0" * 64,
-            head=Head(task=task, labels=labels, pad_token_id=0),
-            rung=rung,
-            train=_rows(folder, configuration, task, 4 * rows * configuration["accumulated"]),
-            tune=_rows(folder, configuration, task, configuration["tune_rows"]),
-            tokenizer=_Tokenizer(),
-            training=TrainingSettings(
-                max_steps=_STEPS,
-                effective_batch_size=rows * configuration["accumulated"],
-                micro_batch_size=rows,
-                curve_points=1,
+            TrainingInputs(
+                base=folder,
+                base_name="benchmark",
+                base_digest="sha256:" + "0" * 64,
+                head=Head(task=task, labels=labels, pad_token_id=0),
+                rung=rung,
+                train=_rows(folder, configuration, task, 4 * rows * configuration["accumulated"]),
+                tune=_rows(folder, configuration, task, configuration["tune_rows"]),
+                tokenizer=_Tokenizer(),
+                training=TrainingSettings(
+                    max_steps=_STEPS,
+                    effective_batch_size=rows * configuration["accumulated"],
+                    micro_batch_size=rows,
+                    curve_points=1,
+                ),
+                learning_rate=1e-4,
+                seed=1,
             ),
-            learning_rate=1e-4,
-            seed=1,
             artifact=Path(artifact) / "artifact",
             progress=lambda *_: times.append(time.process_time()),
         )

@@ -16,6 +16,7 @@ def train(job: Job) -> dict[str, Any]:
     from data_contracts.records.settings import PilotSettings, TrainingSettings
     from tasks.data.tokens.tokenization import load_tokenizer
     from tasks.training.fit import fit
+    from tasks.training.inputs import TrainingInputs
     from tasks.training.loading import Head
     from tasks.training.rungs import PilotRung
 
@@ -29,27 +30,29 @@ def train(job: Job) -> dict[str, Any]:
     tokenizer = load_tokenizer(Path(job.model))
     artifact = Path(job.output) / "artifact"
     fit(
-        base=Path(job.model),
-        base_name="benchmark",
-        base_digest=_DIGEST,
-        head=Head(Task.INSTRUCTION, (), tokenizer.pad_token_id),
-        rung=rung,
-        train=Dataset.from_parquet(f"{job.rows}/pool.parquet"),
-        # One row: the loss that is compared is taken by the meter, for all arms alike.
-        tune=Dataset.from_parquet(f"{job.rows}/judge.parquet").select([0]),
-        tokenizer=tokenizer,
-        training=TrainingSettings(
-            epochs=1_000,
-            max_steps=job.steps,
-            effective_batch_size=job.effective_batch_size,
-            micro_batch_size=job.micro_batch_size,
-            warmup_share=job.warmup_steps / job.steps,
-            maximum_gradient_norm=job.maximum_gradient_norm,
-            curve_points=1,
-            **job.options,
+        TrainingInputs(
+            base=Path(job.model),
+            base_name="benchmark",
+            base_digest=_DIGEST,
+            head=Head(Task.INSTRUCTION, (), tokenizer.pad_token_id),
+            rung=rung,
+            train=Dataset.from_parquet(f"{job.rows}/pool.parquet"),
+            # One row: the loss that is compared is taken by the meter, for all arms alike.
+            tune=Dataset.from_parquet(f"{job.rows}/judge.parquet").select([0]),
+            tokenizer=tokenizer,
+            training=TrainingSettings(
+                epochs=1_000,
+                max_steps=job.steps,
+                effective_batch_size=job.effective_batch_size,
+                micro_batch_size=job.micro_batch_size,
+                warmup_share=job.warmup_steps / job.steps,
+                maximum_gradient_norm=job.maximum_gradient_norm,
+                curve_points=1,
+                **job.options,
+            ),
+            learning_rate=job.learning_rate,
+            seed=job.seed,
         ),
-        learning_rate=job.learning_rate,
-        seed=job.seed,
         artifact=artifact,
     )
     return {"artifact_bytes": sum(path.stat().st_size for path in artifact.rglob("*") if path.is_file())}

@@ -34,10 +34,10 @@ from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.methods import method_identity
 from tasks.stages.processes import fit_on
-from tasks.stages.replay import replay_digest, replayed
-from tasks.stages.rows import count_encoded, encoded, head_of, tokenizer_of
+from tasks.stages.replay import replay_digest
+from tasks.stages.rows import count_encoded
 from tasks.stages.scoring import score_artifact
-from tasks.stages.training import CODE, train_rung
+from tasks.stages.training import CODE, inputs_for, train_rung
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.fit import planned_steps
 from tasks.training.rungs import PilotRung
@@ -137,24 +137,19 @@ def try_rate(
     checkpoints = context.store.checkpoints(key)
 
     def build(folder: Path) -> SweepPoint:
-        tokenizer = tokenizer_of(base)
         lowest, earlier = None, NOTHING_SPENT
         with measured() as trying, suppress(TrainingDivergedError):
             fitted = fit_on(
                 run.compute,
-                base=Path(base.folder),
-                base_name=base.source,
-                base_digest=base.identity(),
-                head=head_of(snapshot.record, tokenizer),
-                rung=PilotRung(tried),
-                train=encoded(context, base, snapshot, Split.TRAIN),
-                tune=encoded(context, base, snapshot, Split.TUNE),
-                tokenizer=tokenizer,
-                training=training,
-                learning_rate=learning_rate,
-                seed=run.seed,
+                inputs_for(
+                    context,
+                    findings,
+                    PilotRung(tried),
+                    training=training,
+                    learning_rate=learning_rate,
+                    seed=run.seed,
+                ),
                 artifact=folder / "adapter",
-                replayed=replayed(context, findings),
                 checkpoints=checkpoints,
                 progress=StageProgress(f"sweep {learning_rate:g}"),
                 tell=listener().noted,

@@ -56,6 +56,7 @@ def speed_from_probe(settings: RunSettings, job: Job, mean_tokens: float, labels
     """
     from tasks.training.base_model import resolve_base_model
     from tasks.training.fit import fit
+    from tasks.training.inputs import TrainingInputs
     from tasks.training.loading import Head
     from tasks.training.rungs import PilotRung
 
@@ -72,17 +73,19 @@ def speed_from_probe(settings: RunSettings, job: Job, mean_tokens: float, labels
     marks: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory(prefix="lorafirst-probe-") as scratch:
         fit(
-            base=Path(base.folder),
-            base_name=base.source,
-            base_digest=base.identity(),
-            head=Head(settings.task, tuple(str(n) for n in range(labels)), pad_token_id=0),
-            rung=PilotRung(pilot),
-            train=_random_rows(base, training.rows_in_memory * _PROBE_STEPS, tokens, classifies, labels),
-            tune=_random_rows(base, 1, tokens, classifies, labels),
-            tokenizer=_NoTokenizer(),
-            training=short,
-            learning_rate=1e-6,
-            seed=settings.seed,
+            TrainingInputs(
+                base=Path(base.folder),
+                base_name=base.source,
+                base_digest=base.identity(),
+                head=Head(settings.task, tuple(str(n) for n in range(labels)), pad_token_id=0),
+                rung=PilotRung(pilot),
+                train=_random_rows(base, training.rows_in_memory * _PROBE_STEPS, tokens, classifies, labels),
+                tune=_random_rows(base, 1, tokens, classifies, labels),
+                tokenizer=_NoTokenizer(),
+                training=short,
+                learning_rate=1e-6,
+                seed=settings.seed,
+            ),
             artifact=Path(scratch) / "probe",
             progress=lambda *_: marks.append((time.process_time(), time.monotonic())),
         )

@@ -10,20 +10,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from data_contracts import errors
 from data_contracts.errors import Problem, ProcessesFailedError, TrainingStopped
 from data_contracts.progress import Progress, Tell
-from data_contracts.records.settings import ComputeSettings, TrainingSettings
+from data_contracts.records.settings import ComputeSettings
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.training.fit import Fitted, fit
-from tasks.training.job import FAULT, RESULT, PermittedWork, TrainingJob, write_job
-from tasks.training.loading import Head
+from tasks.training.inputs import TrainingInputs
+from tasks.training.job import FAULT, RESULT, TrainingJob, write_job
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import FullRung, PilotRung
 
 _TIME_TO_SAVE_SECONDS = 24 * 3600
 _LAST_LINES = 5
@@ -32,20 +30,9 @@ _LAST_LINES = 5
 
 def fit_on(
     compute: ComputeSettings,
+    given: TrainingInputs,
     *,
-    base: Path,
-    base_name: str,
-    base_digest: str,
-    head: Head,
-    rung: PilotRung | FullRung,
-    train: Any,
-    tune: Any,
-    tokenizer: Any,
-    training: TrainingSettings,
-    learning_rate: float,
-    seed: int,
     artifact: Path,
-    replayed: Any | None = None,
     checkpoints: CheckpointFolder | None = None,
     progress: Progress,
     tell: Tell,
@@ -57,57 +44,15 @@ def fit_on(
         Whatever ``fit`` raises.
     """
     if compute.world_size == 1:
-        return fit(
-            base=base,
-            base_name=base_name,
-            base_digest=base_digest,
-            head=head,
-            rung=rung,
-            train=train,
-            tune=tune,
-            tokenizer=tokenizer,
-            training=training,
-            learning_rate=learning_rate,
-            seed=seed,
-            artifact=artifact,
-            replayed=replayed,
-            checkpoints=checkpoints,
-            progress=progress,
-            tell=tell,
-        )
-    job = TrainingJob(
-        base=base,
-        base_name=base_name,
-        base_digest=base_digest,
-        task=head.task,
-        labels=head.labels,
-        pad_token_id=head.pad_token_id,
-        pilot=rung.settings if isinstance(rung, PilotRung) else None,
-        permitted=_permitted(rung) if isinstance(rung, FullRung) else None,
-        training=training,
-        learning_rate=learning_rate,
-        seed=seed,
-        artifact=artifact.resolve(),
-        checkpoints=checkpoints.root.resolve() if checkpoints else None,
-    )
+        return fit(given, artifact=artifact, checkpoints=checkpoints, progress=progress, tell=tell)
+    kept = checkpoints.root if checkpoints else None
+    job = TrainingJob.of(given, artifact=artifact, checkpoints=kept)
     # Beside the artifact, because every host must see it.
-    with tempfile.TemporaryDirectory(prefix=".job-", dir=artifact.resolve().parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".job-", dir=job.artifact.parent) as folder:
         with quiet_libraries():
-            write_job(Path(folder), job, train=train, tune=tune, replayed=replayed)
+            write_job(Path(folder), job, given)
         _run(Path(folder), compute, progress, tell)
         return TypeAdapter(Fitted).validate_json((Path(folder) / RESULT).read_bytes())
-
-
-def _permitted(rung: FullRung) -> PermittedWork:
-    return PermittedWork(
-        permit=rung.permit,
-        run_id=rung.run_id,
-        snapshot=rung.snapshot,
-        base_model=rung.base_model,
-        policy=rung.policy,
-        settings=rung.settings,
-        adapter=rung.adapter,
-    )
 
 
 def torchrun(folder: Path, compute: ComputeSettings) -> list[str]:

@@ -9,6 +9,7 @@ from data_contracts.records.base import FolderRecord
 from data_contracts.records.evidence import ArtifactKind, BaselineEvidence, TrainingEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
+from data_contracts.records.settings import TrainingSettings
 from data_contracts.records.snapshot import Split
 from tasks.evidence.dossier import PERMIT
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
@@ -25,6 +26,7 @@ from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.baseline import fit_probe
+from tasks.training.inputs import TrainingInputs
 from tasks.training.rungs import FullRung, PilotRung, begins_with
 from tasks.training.saving import merge
 
@@ -160,32 +162,21 @@ def train_rung(
     checkpoints = context.store.checkpoints(key)
 
     def build(folder: Path) -> TrainingEvidence:
-        train = encoded(context, base, snapshot, Split.TRAIN)
-        tokenizer = tokenizer_of(base)
-        head = head_of(snapshot.record, tokenizer)
+        given = inputs_for(
+            context, findings, rung, training=settings.training, learning_rate=learning_rate, seed=seed
+        )
         trained = folder / (ArtifactKind.ADAPTER if pilot else ArtifactKind.MODEL)
         with measured() as training:
             fitted = fit_on(
                 settings.compute,
-                base=Path(base.folder),
-                base_name=base.source,
-                base_digest=base.identity(),
-                head=head,
-                rung=rung,
-                train=train,
-                tune=encoded(context, base, snapshot, Split.TUNE),
-                tokenizer=tokenizer,
-                training=settings.training,
-                learning_rate=learning_rate,
-                seed=seed,
+                given,
                 artifact=trained,
-                replayed=replayed(context, findings),
                 checkpoints=checkpoints,
                 progress=StageProgress(folder_name),
                 tell=listener().noted,
             )
         if pilot is not None and pilot.merge:
-            merge(Path(base.folder), trained, head, tokenizer, folder / served)
+            merge(given.base, trained, given.head, given.tokenizer, folder / served)
         if permit is not None:
             write_atomically(folder / PERMIT, permit.canonical_json())
         write_curve(folder, fitted.curve, title=f"learning curve of {folder_name}")
@@ -206,7 +197,7 @@ def train_rung(
             kept_step=fitted.kept_step,
             rows_seen=fitted.rows_seen,
             supervised_tokens=fitted.supervised_tokens,
-            truncated_rows=sum(train["truncated"]),
+            truncated_rows=sum(given.train["truncated"]),
             seen=fitted.seen,
             trainable_parameters=fitted.trainable_parameters,
             total_parameters=fitted.total_parameters,
@@ -233,3 +224,32 @@ def train_rung(
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)
     return stored
+
+
+def inputs_for(
+    context: RunContext,
+    findings: Findings,
+    rung: PilotRung | FullRung,
+    *,
+    training: TrainingSettings,
+    learning_rate: float,
+    seed: int,
+) -> TrainingInputs:
+    """The run's rows and base for one training, be it in full length or a try of a learning rate."""
+    assert findings.snapshot is not None
+    base, snapshot = findings.base, findings.snapshot
+    tokenizer = tokenizer_of(base)
+    return TrainingInputs(
+        base=Path(base.folder),
+        base_name=base.source,
+        base_digest=base.identity(),
+        head=head_of(snapshot.record, tokenizer),
+        rung=rung,
+        train=encoded(context, base, snapshot, Split.TRAIN),
+        tune=encoded(context, base, snapshot, Split.TUNE),
+        tokenizer=tokenizer,
+        training=training,
+        learning_rate=learning_rate,
+        seed=seed,
+        replayed=replayed(context, findings),
+    )

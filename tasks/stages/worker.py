@@ -20,7 +20,7 @@ from data_contracts.errors import InputError, LorafirstError, TrainingStopped
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.evidence.files import write_atomically
 from tasks.stages.measure import peak_memory_bytes
-from tasks.training.job import FAULT, RESULT, TrainingJob, read_job, read_rows
+from tasks.training.job import FAULT, RESULT, TrainingJob, read_job
 
 MEETING = "meeting"
 """File by which the processes of one host find one another; nothing listens for that."""
@@ -59,18 +59,7 @@ def _train(folder: Path, job: TrainingJob) -> None:
             _say({"told": sentence})
 
     fitted = fit(
-        base=job.base,
-        base_name=job.base_name,
-        base_digest=job.base_digest,
-        head=job.head,
-        rung=job.rung(),
-        train=read_rows(folder, "train"),
-        tune=read_rows(folder, "tune"),
-        replayed=read_rows(folder, "replayed"),
-        tokenizer=load_tokenizer(job.base),
-        training=job.training,
-        learning_rate=job.learning_rate,
-        seed=job.seed,
+        job.inputs(folder, load_tokenizer(job.base)),
         artifact=job.artifact,
         checkpoints=CheckpointFolder(job.checkpoints) if job.checkpoints else None,
         progress=progress,

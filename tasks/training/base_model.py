@@ -88,13 +88,14 @@ def empty_model(folder: Path, task: Task) -> Any:
 
     config = _config(folder, str(folder))
     with torch.device("meta"):
-        return _auto_class(task).from_config(config, trust_remote_code=False)
+        return auto_class(classifies=task is Task.CLASSIFICATION).from_config(config, trust_remote_code=False)
 
 
-def _auto_class(task: Task) -> Any:
+def auto_class(*, classifies: bool) -> Any:
+    """What loads a model: with a head for labels, or with the one that predicts the next token."""
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification if task is Task.CLASSIFICATION else AutoModelForCausalLM
+    return AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
 
 
 def _locate(source: str) -> Path:

@@ -19,13 +19,13 @@ from data_contracts.records.settings import TrainingSettings
 from tasks.training.arguments import rows_at_once, training_arguments
 from tasks.training.course import Course
 from tasks.training.determinism import deterministic_algorithms
+from tasks.training.inputs import TrainingInputs
 from tasks.training.interruptions import stop_requests
 from tasks.training.keeping import Keeper, writing
-from tasks.training.loading import Head
 from tasks.training.memory import shortage_explained
 from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import FullRung, PilotRung, adapted_module_names, prepare
+from tasks.training.rungs import adapted_module_names, prepare
 from tasks.training.saving import save_trained
 from tasks.training.sharding import shard, wait_for_all, world_size
 from tasks.training.survival import train_through
@@ -57,32 +57,18 @@ class Fitted:
 
 
 def fit(
+    given: TrainingInputs,
     *,
-    base: Path,
-    base_name: str,
-    base_digest: str,
-    head: Head,
-    rung: PilotRung | FullRung,
-    train: Any,
-    tune: Any,
-    tokenizer: Any,
-    training: TrainingSettings,
-    learning_rate: float,
-    seed: int,
     artifact: Path,
-    replayed: Any | None = None,
     checkpoints: CheckpointPlace | None = None,
     progress: Progress = silent,
     tell: Tell = untold,
 ) -> Fitted:
-    """Trains ``rung`` on the encoded rows ``train`` and saves it to ``artifact`` as safetensors.
+    """Trains a rung on its rows and saves it to ``artifact`` as safetensors.
 
-    ``train`` and ``tune`` are datasets with ``input_ids`` and ``labels``. Rows come in an order that
-    depends on ``seed`` and the lengths alone, so that two rungs see the same rows in the same order; so do
-    the rows ``replayed`` among them, in the share that ``training`` says.
-    ``base_name`` and ``base_digest`` are written into an adapter as the model it belongs to. With
-    ``checkpoints`` it goes on from the newest whole one there; whoever gives the place sees to it that they
-    are of this very training.
+    Rows come in an order that depends on the seed and the lengths alone, so that two rungs see the same rows
+    in the same order; so do the rows replayed among them. With ``checkpoints`` it goes on from the newest
+    whole one there; whoever gives the place sees to it that they are of this very training.
 
     Raises:
         PermitRefusedError: see ``prepare``.
@@ -93,13 +79,14 @@ def fit(
         TrainingMemoryError: not even one row at a time fits.
         TrainingStopped: the process was asked to end; where there is a place for it, the state is saved.
     """
-    total_steps = planned_steps(len(train), training)
-    mixture = mix(train, replayed, steps=total_steps, training=training, seed=seed)
+    head, rung, training, seed = given.head, given.rung, given.training, given.seed
+    total_steps = planned_steps(len(given.train), training)
+    mixture = mix(given.train, given.replayed, steps=total_steps, training=training, seed=seed)
     with shortage_explained("the model does not fit"):
-        prepared = prepare(base, head, rung, seed=seed, total_steps=total_steps)
+        prepared = prepare(given.base, head, rung, seed=seed, total_steps=total_steps)
     model, what = prepared.model, f"train {rung.rung}"
     micro = rows_at_once(training.rows_in_memory, training.effective_batch_size)
-    tensors = tensors_for(model, head, tokenizer, training, mixture, micro_batch_size=micro)
+    tensors = tensors_for(model, head, given.tokenizer, training, mixture, micro_batch_size=micro)
     sharded = shard(model, prepared.method)
     with (
         tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
@@ -113,9 +100,9 @@ def fit(
             course.micro_batch_size = rows_at_once(course.micro_batch_size, training.effective_batch_size)
             trainer = trainer_class()(
                 model=model,
-                args=training_arguments(scratch, training, course, learning_rate, total_steps, seed),
+                args=training_arguments(scratch, training, course, given.learning_rate, total_steps, seed),
                 train_dataset=mixture.rows,
-                eval_dataset=_by_length(tune.select_columns(["input_ids", "labels"])),
+                eval_dataset=_by_length(given.tune.select_columns(["input_ids", "labels"])),
                 data_collator=tensors.collate,
             )
             if head.task is Task.CLASSIFICATION:
@@ -133,7 +120,13 @@ def fit(
         trainer = train_through(build, beginning, keeper=keeper, stop=stop, scratch=Path(scratch))
         course: Course = trainer.course
     with writing(artifact):
-        save_trained(prepared, tokenizer, artifact, base_name=base_name, base_digest=base_digest)
+        save_trained(
+            prepared,
+            given.tokenizer,
+            artifact,
+            base_name=given.base_name,
+            base_digest=given.base_digest,
+        )
     wait_for_all()
     steps = trainer.state.global_step
     return Fitted(

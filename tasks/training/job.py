@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
 from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
+from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head
 from tasks.training.rungs import FullRung, PilotRung
 
 JOB = "job.json"
 RESULT = "fitted.json"
 FAULT = "fault.json"
+
+_ROWS = ("train", "tune", "replayed")
 
 
 class PermittedWork(Record):
@@ -27,9 +30,17 @@ class PermittedWork(Record):
     settings: FullSettings
     adapter: Path | None
 
+    @classmethod
+    def of(cls, rung: FullRung) -> Self:
+        return cls(**{name: getattr(rung, name) for name in cls.model_fields})
+
+    def rung(self) -> FullRung:
+        """Raises ``PermitRefusedError`` if the permit does not cover the work."""
+        return FullRung(**{name: getattr(self, name) for name in type(self).model_fields})
+
 
 class TrainingJob(Record):
-    """What ``fit`` takes, less the rows, which lie beside it."""
+    """What ``fit`` takes, less the rows, which lie beside it, and the tokenizer, which lies with the base."""
 
     base: Path
     base_name: str
@@ -46,30 +57,54 @@ class TrainingJob(Record):
     artifact: Path
     checkpoints: Path | None
 
-    @property
-    def head(self) -> Head:
-        return Head(task=self.task, labels=self.labels, pad_token_id=self.pad_token_id)
-
-    def rung(self) -> PilotRung | FullRung:
-        """Raises ``PermitRefusedError`` where base weights would be updated and no permit covers that."""
-        if self.permitted is None:
-            assert self.pilot is not None
-            return PilotRung(self.pilot)
-        work = self.permitted
-        return FullRung(
-            permit=work.permit,
-            run_id=work.run_id,
-            snapshot=work.snapshot,
-            base_model=work.base_model,
-            policy=work.policy,
-            settings=work.settings,
-            adapter=work.adapter,
+    @classmethod
+    def of(cls, given: TrainingInputs, *, artifact: Path, checkpoints: Path | None) -> Self:
+        return cls(
+            base=given.base,
+            base_name=given.base_name,
+            base_digest=given.base_digest,
+            task=given.head.task,
+            labels=given.head.labels,
+            pad_token_id=given.head.pad_token_id,
+            pilot=given.rung.settings if isinstance(given.rung, PilotRung) else None,
+            permitted=PermittedWork.of(given.rung) if isinstance(given.rung, FullRung) else None,
+            training=given.training,
+            learning_rate=given.learning_rate,
+            seed=given.seed,
+            artifact=artifact.resolve(),
+            checkpoints=checkpoints.resolve() if checkpoints else None,
         )
 
+    def inputs(self, folder: Path, tokenizer: Any) -> TrainingInputs:
+        """With the rows of the job's ``folder``, memory-mapped, so that processes of one host share them.
 
-def write_job(folder: Path, job: TrainingJob, *, train: Any, tune: Any, replayed: Any | None) -> None:
+        Raises:
+            PermitRefusedError: base weights would be updated and no permit covers that.
+        """
+        return TrainingInputs(
+            base=self.base,
+            base_name=self.base_name,
+            base_digest=self.base_digest,
+            head=Head(task=self.task, labels=self.labels, pad_token_id=self.pad_token_id),
+            rung=self._rung(),
+            tokenizer=tokenizer,
+            training=self.training,
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+            **{name: _read_rows(folder / name) for name in _ROWS},
+        )
+
+    def _rung(self) -> PilotRung | FullRung:
+        if self.permitted is not None:
+            return self.permitted.rung()
+        assert self.pilot is not None
+        return PilotRung(self.pilot)
+
+
+def write_job(folder: Path, job: TrainingJob, given: TrainingInputs) -> None:
     """Rows first; a folder with ``job.json`` is whole."""
-    for name, rows in (("train", train), ("tune", tune), ("replayed", replayed)):
+    for name in _ROWS:
+        rows = getattr(given, name)
         if rows is not None:
             rows.save_to_disk(folder / name)
     (folder / JOB).write_bytes(job.canonical_json())
@@ -79,8 +114,7 @@ def read_job(folder: Path) -> TrainingJob:
     return TrainingJob.model_validate(json.loads((folder / JOB).read_bytes()))
 
 
-def read_rows(folder: Path, name: str) -> Any:
-    """Memory-mapped, so that processes of one host share them; ``None`` where there are none of this name."""
+def _read_rows(folder: Path) -> Any:
     from datasets import load_from_disk
 
-    return load_from_disk(folder / name) if (folder / name).exists() else None
+    return load_from_disk(folder) if folder.exists() else None

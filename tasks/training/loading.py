@@ -7,6 +7,7 @@ from typing import Any
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
+from tasks.training.base_model import auto_class
 from tasks.training.methods.kinds import AdapterMethod, Model
 from tasks.training.methods.registry import methods
 from tasks.training.quiet import quiet_libraries
@@ -43,11 +44,7 @@ class LoadedModel:
 def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedModel:
     """The base model for ``head``; ``quantised`` keeps its linear layers in 4-bit NF4."""
     import torch
-    from transformers import (
-        AutoModelForCausalLM,
-        AutoModelForSequenceClassification,
-        BitsAndBytesConfig,
-    )
+    from transformers import BitsAndBytesConfig
 
     options: dict[str, Any] = {
         "dtype": torch.float32,
@@ -70,9 +67,10 @@ def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedMod
             "id2label": dict(enumerate(head.labels)),
             "label2id": {label: index for index, label in enumerate(head.labels)},
         }
-    kind = AutoModelForSequenceClassification if head.task is Task.CLASSIFICATION else AutoModelForCausalLM
     with quiet_libraries():
-        model, report = kind.from_pretrained(folder, output_loading_info=True, **options)
+        model, report = auto_class(classifies=head.task is Task.CLASSIFICATION).from_pretrained(
+            folder, output_loading_info=True, **options
+        )
     if head.task is Task.CLASSIFICATION and head.pad_token_id is not None:
         model.config.pad_token_id = head.pad_token_id
     if quantised:

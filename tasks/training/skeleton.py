@@ -5,27 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_contracts.errors import InputError
-
-
-@dataclass(frozen=True)
-class SkeletonLinear:
-    """One linear layer of the skeleton."""
-
-    name: str
-    """Full name."""
-    inputs: int
-    outputs: int
-    bias: bool
-    quantisable: bool
+from tasks.training.base_model import auto_class
+from tasks.training.linear_layers import LinearLayer, hidden_linear_layers, linear_layer
 
 
 @dataclass(frozen=True)
 class Skeleton:
     """The linear layers and the number of parameters of a model."""
 
-    linears: tuple[SkeletonLinear, ...]
+    linears: tuple[LinearLayer, ...]
     """But the output layer."""
-    output: SkeletonLinear | None
+    output: LinearLayer | None
     tied: bool
     parameters: int
     embeddings: int
@@ -39,15 +29,13 @@ def skeleton_of(config: Mapping[str, Any], *, labels: int, source: str) -> Skele
         InputError: transformers does not know this architecture, or not for this task.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
-    from transformers.pytorch_utils import Conv1D
+    from transformers import AutoConfig
 
-    kind = AutoModelForSequenceClassification if labels else AutoModelForCausalLM
     values = {key: value for key, value in config.items() if key not in ("auto_map", "quantization_config")}
     try:
         known = AutoConfig.for_model(**values, **({"num_labels": labels} if labels else {}))
         with torch.device("meta"):
-            model = kind.from_config(known, trust_remote_code=False)
+            model = auto_class(classifies=labels > 0).from_config(known, trust_remote_code=False)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError.single(
             f"model.source {source}, config.json",
@@ -56,24 +44,12 @@ def skeleton_of(config: Mapping[str, Any], *, labels: int, source: str) -> Skele
             remedy="choose another model, or another task",
         ) from error
     output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    linears, found_output = [], None
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear | Conv1D):
-            linear = _linear(name, module, isinstance(module, torch.nn.Linear))
-            if module is output:
-                found_output = linear
-            else:
-                linears.append(linear)
+    named = next((each for each in model.named_modules() if each[1] is output), None)
     embeddings = [module for module in model.modules() if isinstance(module, torch.nn.Embedding)]
     return Skeleton(
-        linears=tuple(linears),
-        output=found_output,
+        linears=tuple(hidden_linear_layers(model)),
+        output=None if named is None else linear_layer(*named),
         tied=output is not None and embedding is not None and output.weight is embedding.weight,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         embeddings=sum(module.weight.numel() for module in embeddings),
     )
-
-
-def _linear(name: str, module: Any, quantisable: bool) -> SkeletonLinear:
-    shape = (module.in_features, module.out_features) if quantisable else (module.nx, module.nf)
-    return SkeletonLinear(name, *shape, bias=module.bias is not None, quantisable=quantisable)

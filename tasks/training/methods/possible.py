@@ -1,9 +1,8 @@
 """Which methods a model allows, found out before a weight is loaded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from data_contracts.errors import InputError, Problem
 from data_contracts.records.evidence import BaseModelRecord
@@ -11,20 +10,9 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings
 from tasks.training.base_model import empty_model, generates_text
+from tasks.training.linear_layers import LinearLayer, hidden_linear_layers
 from tasks.training.methods.kinds import AdapterMethod
 from tasks.training.methods.registry import adapter_method, adapter_method_names, weights_method
-
-
-@dataclass(frozen=True)
-class LinearLayer:
-    """A matrix that an adapter can be added to."""
-
-    name: str
-    """Last part of its full name."""
-    inputs: int
-    outputs: int
-    quantisable: bool
-    """bitsandbytes can keep it in four bits."""
 
 
 def require_possible(
@@ -55,7 +43,11 @@ def linear_layers(base: BaseModelRecord, task: Task) -> tuple[LinearLayer, ...]:
     except ValueError as error:
         raise _unsuitable(base, task) from error
     narrowest: dict[str, LinearLayer] = {}
-    for layer in _linear_modules(model):
+    for found in hidden_linear_layers(model):
+        # A classifier's new head stands at the top, and is trained whole.
+        if "." not in found.name:
+            continue
+        layer = replace(found, name=found.name.rpartition(".")[2])
         known = narrowest.get(layer.name)
         if known is None or min(layer.inputs, layer.outputs) < min(known.inputs, known.outputs):
             narrowest[layer.name] = layer
@@ -73,21 +65,6 @@ def possible_methods(layers: tuple[LinearLayer, ...]) -> tuple[str, ...]:
     """Names of the adapter methods that a model with these layers allows."""
     quantisable = any(layer.quantisable for layer in layers)
     return tuple(name for name in adapter_method_names() if quantisable or not adapter_method(name).quantised)
-
-
-def _linear_modules(model: Any) -> Iterator[LinearLayer]:
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()
-    for name, module in model.named_modules():
-        if module is head or "." not in name:
-            continue
-        last = name.rpartition(".")[2]
-        if isinstance(module, Conv1D):
-            yield LinearLayer(last, module.nx, module.nf, quantisable=False)
-        elif isinstance(module, torch.nn.Linear):
-            yield LinearLayer(last, module.in_features, module.out_features, quantisable=True)
 
 
 def _problems_of_pilot(

@@ -23,7 +23,7 @@ from tasks.stages.processes import fit_on, torchrun
 from tasks.training.fit import Fitted
 from tasks.training.loading import load_served
 from tasks.training.rungs import FullRung, PilotRung
-from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.conftest import Encoded, given_of
 from tests.tasks.training.conftest import encoded as encoded
 from tests.tasks.training.methods.conftest import decoder as decoder
 from tests.tasks.training.test_fit import DIGEST
@@ -57,25 +57,27 @@ def rung(method: str) -> PilotRung | FullRung:
     return PilotRung(PilotSettings(method=Rung(method), rank=4, alpha=8))
 
 
-def train(rows: Encoded, folder: Path, processes: int, method: str = "lora", **changes: Any) -> Fitted:
+def train(
+    rows: Encoded,
+    folder: Path,
+    processes: int,
+    method: str = "lora",
+    *,
+    asked: PilotRung | FullRung | None = None,
+    training: dict[str, Any] | None = None,
+    checkpoints: CheckpointFolder | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Fitted:
     folder.mkdir(exist_ok=True)
-    options: dict[str, Any] = {
-        "base": rows.base,
-        "base_name": "base",
-        "base_digest": DIGEST,
-        "head": rows.head,
-        "rung": rung(method),
-        "train": rows.train,
-        "tune": rows.tune,
-        "tokenizer": rows.tokenizer,
-        "training": TrainingSettings(**{**TRAINING, **changes.pop("training", {})}),
-        "learning_rate": 3e-3,
-        "seed": 5,
-        "artifact": folder / "artifact",
-        "progress": lambda done, total, what: None,
-        "tell": lambda sentence: None,
-    }
-    return fit_on(ComputeSettings(processes=processes), **{**options, **changes})
+    settings = TrainingSettings(**{**TRAINING, **(training or {})})
+    return fit_on(
+        ComputeSettings(processes=processes),
+        given_of(rows, asked or rung(method), training=settings, learning_rate=3e-3),
+        artifact=folder / "artifact",
+        checkpoints=checkpoints,
+        progress=progress,
+        tell=lambda sentence: None,
+    )
 
 
 def losses(fitted: Fitted) -> np.ndarray:
@@ -173,9 +175,9 @@ def test_what_a_process_refuses_is_raised_here(rows: Encoded, tmp_path: Path) ->
     assert isinstance(permitted, FullRung)
     object.__setattr__(permitted, "snapshot", "sha256:" + "1" * 64)
     with pytest.raises(PermitRefusedError, match=r"this is snapshot sha256:1{64}"):
-        train(rows, tmp_path / "two", 2, rung=permitted)
+        train(rows, tmp_path / "two", 2, asked=permitted)
     with pytest.raises(InputError, match="a method that leaves the base frozen"):
-        train(rows, tmp_path / "other", 2, rung=PilotRung(PilotSettings(method=Rung("lorax"))))
+        train(rows, tmp_path / "other", 2, asked=PilotRung(PilotSettings(method=Rung("lorax"))))
     assert not (tmp_path / "two" / "artifact").exists()
 
 

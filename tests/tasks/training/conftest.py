@@ -9,7 +9,9 @@ import pytest
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 from tasks.data.tokens.tokenization import load_tokenizer
+from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head
+from tasks.training.rungs import FullRung, PilotRung
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,22 @@ class Encoded:
     tokenizer: Any
     train: Any
     tune: Any
+
+
+def given_of(rows: Encoded, rung: PilotRung | FullRung, **changes: Any) -> TrainingInputs:
+    """What a training of ``rung`` on these rows is given; its settings and learning rate must be named."""
+    values: dict[str, Any] = {
+        "base": rows.base,
+        "base_name": "base",
+        "base_digest": "sha256:" + "0" * 64,
+        "head": rows.head,
+        "rung": rung,
+        "train": rows.train,
+        "tune": rows.tune,
+        "tokenizer": rows.tokenizer,
+        "seed": 5,
+    }
+    return TrainingInputs(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")

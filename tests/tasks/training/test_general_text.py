@@ -22,6 +22,7 @@ from tasks.training.general_text import (
     plain_text,
     predicted_text,
 )
+from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head, load_base
 from tasks.training.rungs import PilotRung
 from tests.tasks.training.conftest import Encoded
@@ -89,17 +90,21 @@ def test_the_base_and_an_adapter_pair_line_by_line(smollm2: BaseModelRecord, tmp
         {"row_id": line_ids(texts), "input_ids": ids, "labels": [[5] * len(each) for each in ids]}
     )
     fit(
-        base=base,
-        base_name="smollm2",
-        base_digest=smollm2.identity(),
-        head=INSTRUCTION,
-        rung=PilotRung(PilotSettings(rank=4, alpha=16)),
-        train=rows,
-        tune=rows.select(range(2)),
-        tokenizer=tokenizer,
-        training=TrainingSettings(max_steps=6, effective_batch_size=4, micro_batch_size=4, curve_points=1),
-        learning_rate=1e-2,
-        seed=1,
+        TrainingInputs(
+            base=base,
+            base_name="smollm2",
+            base_digest=smollm2.identity(),
+            head=INSTRUCTION,
+            rung=PilotRung(PilotSettings(rank=4, alpha=16)),
+            train=rows,
+            tune=rows.select(range(2)),
+            tokenizer=tokenizer,
+            training=TrainingSettings(
+                max_steps=6, effective_batch_size=4, micro_batch_size=4, curve_points=1
+            ),
+            learning_rate=1e-2,
+            seed=1,
+        ),
         artifact=tmp_path / "adapter",
     )
     after = general_losses(**options, artifact=tmp_path / "adapter", rung=Rung.LORA)

@@ -14,6 +14,7 @@ from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training import tensors
 from tasks.training.collation import pack, padding_collator, rows_in
 from tasks.training.fit import Fitted, fit
+from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head, load_base
 from tasks.training.packing import choose_layout, padding_share, what_mixes_rows
 from tasks.training.rungs import PilotRung
@@ -133,19 +134,21 @@ def test_a_training_is_the_same_packed_and_padded(
 
     def trained(packing: Packing) -> Fitted:
         return fit(
-            base=tiny_llama,
-            base_name="tiny",
-            base_digest="sha256:" + "0" * 64,
-            head=TEXTS,
-            rung=PilotRung(PilotSettings(rank=4, alpha=8)),
-            train=rows,
-            tune=rows.select(range(3)),
-            tokenizer=load_tokenizer(tiny_llama),
-            training=TrainingSettings(
-                max_steps=6, effective_batch_size=4, micro_batch_size=2, curve_points=3, packing=packing
+            TrainingInputs(
+                base=tiny_llama,
+                base_name="tiny",
+                base_digest="sha256:" + "0" * 64,
+                head=TEXTS,
+                rung=PilotRung(PilotSettings(rank=4, alpha=8)),
+                train=rows,
+                tune=rows.select(range(3)),
+                tokenizer=load_tokenizer(tiny_llama),
+                training=TrainingSettings(
+                    max_steps=6, effective_batch_size=4, micro_batch_size=2, curve_points=3, packing=packing
+                ),
+                learning_rate=1e-2,
+                seed=1,
             ),
-            learning_rate=1e-2,
-            seed=1,
             artifact=tmp_path / packing,
         )
 

@@ -20,6 +20,7 @@ from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.training.fit import Fitted, fit
+from tasks.training.inputs import TrainingInputs
 from tasks.training.rungs import FullRung, PilotRung
 from tasks.training.score import score
 from tests.tasks.training.conftest import Encoded
@@ -87,17 +88,19 @@ def train(
             raise KilledError
 
     fitted = fit(
-        base=encoded.base,
-        base_name="base",
-        base_digest=DIGEST,
-        head=encoded.head,
-        rung=rung(full, method),
-        train=encoded.train,
-        tune=encoded.tune,
-        tokenizer=encoded.tokenizer,
-        training=TrainingSettings(**{**TRAINING, **(training or {})}),
-        learning_rate=learning_rate,
-        seed=5,
+        TrainingInputs(
+            base=encoded.base,
+            base_name="base",
+            base_digest=DIGEST,
+            head=encoded.head,
+            rung=rung(full, method),
+            train=encoded.train,
+            tune=encoded.tune,
+            tokenizer=encoded.tokenizer,
+            training=TrainingSettings(**{**TRAINING, **(training or {})}),
+            learning_rate=learning_rate,
+            seed=5,
+        ),
         artifact=folder / "artifact",
         checkpoints=CheckpointFolder(folder / "checkpoints"),
         progress=progress,

@@ -52,6 +52,7 @@ def main(job: Job) -> None:
     from tasks.data.tokens.tokenization import load_tokenizer
     from tasks.evidence.checkpoints import CheckpointFolder
     from tasks.training.fit import fit
+    from tasks.training.inputs import TrainingInputs
     from tasks.training.loading import Head
     from tasks.training.rungs import PilotRung
 
@@ -66,19 +67,21 @@ def main(job: Job) -> None:
         _limit(job)
     try:
         fitted = fit(
-            base=Path(job.base),
-            base_name="base",
-            base_digest=DIGEST,
-            head=Head(Task.CLASSIFICATION, tuple(job.labels)),
-            rung=laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
-            if job.full
-            else PilotRung(PilotSettings(rank=4, alpha=8, dropout=job.dropout)),
-            train=load_from_disk(f"{job.rows}/train"),
-            tune=load_from_disk(f"{job.rows}/tune"),
-            tokenizer=load_tokenizer(Path(job.base)),
-            training=TrainingSettings(**job.training),
-            learning_rate=job.learning_rate,
-            seed=5,
+            TrainingInputs(
+                base=Path(job.base),
+                base_name="base",
+                base_digest=DIGEST,
+                head=Head(Task.CLASSIFICATION, tuple(job.labels)),
+                rung=laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+                if job.full
+                else PilotRung(PilotSettings(rank=4, alpha=8, dropout=job.dropout)),
+                train=load_from_disk(f"{job.rows}/train"),
+                tune=load_from_disk(f"{job.rows}/tune"),
+                tokenizer=load_tokenizer(Path(job.base)),
+                training=TrainingSettings(**job.training),
+                learning_rate=job.learning_rate,
+                seed=5,
+            ),
             artifact=folder / "artifact",
             checkpoints=CheckpointFolder(Path(job.checkpoints or folder / "checkpoints")),
             progress=progress,

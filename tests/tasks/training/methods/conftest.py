@@ -14,7 +14,7 @@ from data_contracts.token_labels import IGNORED_LABEL
 from tasks.training.fit import Fitted, fit
 from tasks.training.loading import Head
 from tasks.training.rungs import FullRung, PilotRung
-from tests.tasks.training.conftest import Encoded
+from tests.tasks.training.conftest import Encoded, given_of
 from tests.tasks.training.methods.tiny_models import VOCABULARY
 from tests.tasks.training.test_fit import DIGEST, permitted
 
@@ -39,21 +39,8 @@ def weights_rung(method: str, adapter: Path | None = None, **settings: Any) -> F
 
 
 def train(rows: Encoded, rung: PilotRung | FullRung, artifact: Path, **changes: Any) -> Fitted:
-    options: dict[str, Any] = {
-        "base": rows.base,
-        "base_name": "base",
-        "base_digest": DIGEST,
-        "head": rows.head,
-        "rung": rung,
-        "train": rows.train,
-        "tune": rows.tune,
-        "tokenizer": rows.tokenizer,
-        "training": TRAINING,
-        "learning_rate": 5e-3 if isinstance(rung, PilotRung) else 1e-3,
-        "seed": 5,
-        "artifact": artifact,
-    }
-    return fit(**{**options, **changes})
+    usual = {"training": TRAINING, "learning_rate": 5e-3 if isinstance(rung, PilotRung) else 1e-3}
+    return fit(given_of(rows, rung, **{**usual, **changes}), artifact=artifact)
 
 
 @pytest.fixture(scope="session")
