@@ -71,3 +71,9 @@ Rung.ADAPTER = Rung("adapter")
 Rung.FULL = Rung("full")
 Rung.LAYERS = Rung("layers")
 Rung.HYBRID = Rung("hybrid")
+
+LORA_FAMILY = (Rung.LORA, Rung.RSLORA, Rung.DORA, Rung.PISSA, Rung.ADALORA, Rung.QLORA)
+"""Methods that give every adapted linear layer a pair of matrices of its own. A shortfall of any other method
+(bottlenecks, or one that somebody added) says nothing of LoRA, which then gets its turn."""
+ADALORA_START = 1.5
+"""AdaLoRA begins with this many times its final mean rank (Zhang et al., 2023, appendix: 12 to 8)."""

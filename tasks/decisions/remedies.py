@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
-from data_contracts.records.rungs import Rung
+from data_contracts.records.rungs import LORA_FAMILY, Rung
 from data_contracts.records.settings import (
     STABILISED_ALPHA,
     STABLE_RANK,
@@ -18,9 +18,6 @@ from data_contracts.records.settings import (
 )
 
 ALL_LINEAR = "all-linear"
-LORA_FAMILY = (Rung.LORA, Rung.RSLORA, Rung.DORA, Rung.PISSA, Rung.ADALORA, Rung.QLORA)
-"""Methods that give every linear layer an update of its own. A shortfall of any other method (bottlenecks, or
-one that somebody added) says nothing of LoRA, which then gets its turn."""
 
 
 def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:

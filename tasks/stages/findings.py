@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_contracts.records.base import Cost
+from data_contracts.records.base import Cost, FolderRecord
 from data_contracts.records.evidence import (
     BaselineEvidence,
     BaseModelRecord,
@@ -36,6 +36,15 @@ class Trained:
         return self.stored.folder / self.stored.record.served
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: an artifact, or the bare base."""
+
+    rung: Rung
+    artifact: Path | None
+    digest: str
+
+
 @dataclass
 class Findings:
     """Filled in step by step; nothing in it is decided, and nothing outside the run sees it."""
@@ -64,6 +73,12 @@ class Findings:
     """By the dossier's folder of what was scored, and the rows."""
     processor_seconds: float = 0.0
     """Spent on training and scoring, whether in this run or in an earlier one whose result was reused."""
+
+    def subject(self, trained: Trained | None) -> Subject:
+        """``trained`` as it would be served; ``None`` is the bare base."""
+        if trained is None:
+            return Subject(Rung.BASELINE, None, self.base.identity())
+        return Subject(trained.rung, trained.artifact, FolderRecord.of(trained.artifact).digest())
 
     def spend(self, cost: Cost) -> None:
         self.processor_seconds += cost.cpu_seconds

@@ -144,12 +144,10 @@ def general_text_stage(
     """The loss of each general sentence under one artifact, or under the base."""
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
-    rung = trained.rung if trained else Rung.BASELINE
-    artifact = trained.artifact if trained else None
-    identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    subject = findings.subject(trained)
     key = StageKey(
         stage="general-text",
-        inputs={"base": base.identity(), "artifact": identity, "text": digest_file(GENERAL_TEXT)},
+        inputs={"base": base.identity(), "artifact": subject.digest, "text": digest_file(GENERAL_TEXT)},
         code=code_digest(*_CODE),
         packages=package_versions(SCORING_PACKAGES),
     )
@@ -158,14 +156,14 @@ def general_text_stage(
         tokenizer = tokenizer_of(base)
         losses = general_losses(
             base=Path(base.folder),
-            artifact=artifact,
-            rung=rung,
+            artifact=subject.artifact,
+            rung=subject.rung,
             head=head_of(snapshot.record, tokenizer),
             tokenizer=tokenizer,
             texts=general_sentences(),
             progress=StageProgress("general text"),
         )
-        return GeneralLosses(artifact=identity, nats_per_token=tuple(float(each) for each in losses))
+        return GeneralLosses(artifact=subject.digest, nats_per_token=tuple(float(each) for each in losses))
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, GeneralLosses, build)

@@ -7,10 +7,8 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_contracts.records.base import FolderRecord
 from data_contracts.records.lm_eval import LmEvalScores
 from data_contracts.records.policy import LmEvalRule
-from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import RunSettings
 from tasks.decisions.gates import ScoredRows, TaskScores
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
@@ -49,14 +47,12 @@ def lm_eval_stage(
     """One artifact, or the base, on one task."""
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
-    rung = trained.rung if trained else Rung.BASELINE
-    artifact = trained.artifact if trained else None
-    identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    subject = findings.subject(trained)
     key = StageKey(
         stage="lm-eval",
         inputs={
             "base": base.identity(),
-            "artifact": identity,
+            "artifact": subject.digest,
             "task": task_digest(rule.task, rule.limit, where=_where(rule)),
             "metric": rule.metric,
             "limit": rule.limit,
@@ -69,8 +65,8 @@ def lm_eval_stage(
         tokenizer = tokenizer_of(base)
         scores = score_task(
             base=Path(base.folder),
-            artifact=artifact,
-            rung=rung,
+            artifact=subject.artifact,
+            rung=subject.rung,
             head=head_of(snapshot.record, tokenizer),
             tokenizer=tokenizer,
             task=rule.task,
@@ -79,7 +75,7 @@ def lm_eval_stage(
             where=_where(rule),
         )
         return LmEvalScores(
-            artifact=identity,
+            artifact=subject.digest,
             task=rule.task,
             metric=rule.metric,
             higher_is_better=scores.higher_is_better,

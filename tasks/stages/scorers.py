@@ -1,9 +1,7 @@
 """Scores beyond lorafirst's own, as the settings name them: found before training, tried, and computed."""
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -13,10 +11,11 @@ from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.scoring import ScoringSettings
 from data_contracts.records.snapshot import Snapshot, Split
-from tasks.evidence.environment import code_digest, package_versions
+from tasks.evidence.environment import package_versions
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+from tasks.stages.methods import source_digest
 from tasks.training.metrics.modules import LoadedModule, ModuleFigures, load_module
 from tasks.training.metrics.own import SAMPLE, OwnFunction, find_function
 from tasks.training.score import ScoreTable
@@ -33,7 +32,10 @@ class Scorers:
         """What their scores depend on: with another source a function scores anew."""
         if not self.custom and not self.report:
             return {}
-        custom = [[each.settings.model_dump(mode="json"), _source(each)] for each in self.custom]
+        custom = [
+            [each.settings.model_dump(mode="json"), source_digest(each.settings.function.partition(":")[0])]
+            for each in self.custom
+        ]
         report = [[each.settings.model_dump(mode="json"), each.digest] for each in self.report]
         packages = package_versions(("evaluate",)) if report else {}
         return {"custom": custom, "report": report, "packages": packages}
@@ -121,13 +123,3 @@ def _require_new(figures: ModuleFigures, taken: set[str], module: LoadedModule) 
             found=f"{', '.join(clash)}, which another metric has",
             remedy="rename the function in scoring.custom, or leave the module out",
         )
-
-
-def _source(own: OwnFunction) -> str:
-    """Digest of the whole package of the function, or of its one file; and of its installed version."""
-    module = own.settings.function.partition(":")[0]
-    top = module.partition(".")[0]
-    spec = importlib.util.find_spec(top)
-    # A namespace has no file of its own and may be shared by packages that have nothing to do with it.
-    has_file = spec is not None and spec.origin is not None and Path(spec.origin).is_file()
-    return code_digest(top if has_file else module)

@@ -1,4 +1,4 @@
-"""How the rows of one training become tensors, and what those hold: known before the first step."""
+"""How the rows of one training become tensors, and what those of the steps it took held."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -13,7 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from data_contracts.records.plan import Plan
+from data_contracts.settings_file import load_settings
 from flows.command_line import app
+from tasks.stages.plan_rows import glance_at
 from tests.conftest import MINILM, SMOLLM2
 from tests.flows.conftest import small_settings
 
@@ -153,3 +155,19 @@ def test_a_probe_times_a_few_steps_and_leaves_nothing(tmp_path: Path) -> None:
     assert plan.timing == "probe"
     assert plan.rungs[0].processor_hours is not None and plan.rungs[0].processor_hours > 0.0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "settings.yaml"]
+
+
+def test_long_texts_are_counted_by_their_windows(tmp_path: Path) -> None:
+    data = tmp_path / "texts.jsonl"
+    data.write_text("".join(json.dumps({"text": "so far so good " * 100}) + "\n" for _ in range(50)), "utf-8")
+    changes = {
+        "task": "completion",
+        "model": {"source": SMOLLM2, "max_tokens": 64},
+        "policy": {"extends": "exploratory", "metric": "completion_loss", "target": 1.0, "margin": 0.1},
+    }
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(small_settings(data, **changes)), encoding="utf-8")
+    glance = glance_at(load_settings(file))
+    # Half of fifty texts are trained on, each of some four hundred tokens in windows of 64.
+    assert glance.train_rows is not None and 25 * 6 <= glance.train_rows <= 25 * 8
+    assert 50 < glance.mean_tokens <= 64 and glance.labels == 0

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WHOLE_COLUMN = frozenset({CheckKind.UNIQUE, CheckKind.UNIQUE_TOGETHER})
-"""Kinds that must see all rows before they can point at some."""
 
 NO_LABEL = -1
 

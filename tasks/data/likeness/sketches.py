@@ -18,8 +18,6 @@ BANDS = 20
 ROWS_PER_BAND = 5
 HASHES = BANDS * ROWS_PER_BAND
 
-LEAST_SIMILARITY = 0.7
-"""Below it too many pairs would be missed."""
 
 _SLICE = 200_000
 """Shingles hashed together: they and their hashes then stay in the processor's cache."""

@@ -18,8 +18,6 @@ _READERS: Mapping[str, tuple[Callable[..., ModelShape], Mapping[str, Any]]] = {
     "distilbert": (distilbert, DISTILBERT),
     "modernbert": (modernbert, {"norm_bias": False}),
 }
-KNOWN = tuple(_READERS)
-"""Model types, as ``config.json`` names them."""
 
 
 def shape_of(config: Mapping[str, Any], *, labels: int) -> ModelShape | None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from data_contracts.records.forecast import Forecast
+from data_contracts.records.rungs import LORA_FAMILY
 from tasks.decisions.forecast.memory import Batch, System, forecast
 from tasks.decisions.forecast.shapes import ModelShape
-from tasks.decisions.forecast.trainable import LOW_RANK, Method
+from tasks.decisions.forecast.trainable import Method
 
 _SHORTEST_ROWS = 8
 """Tokens; what ``model.max_tokens`` may be at least."""
@@ -41,7 +42,7 @@ def what_would_fit(
     )
     if tokens is not None:
         changes.append(f"model.max_tokens {tokens} instead of {batch.tokens}")
-    if method.rung in LOW_RANK:
+    if method.rung in LORA_FAMILY:
         rank = _largest(range(1, method.rank), lambda rank: fits(replace(method, rank=rank), batch))
         if rank is not None:
             changes.append(f"pilot.rank {rank} instead of {method.rank}")

@@ -5,17 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from data_contracts.records.rungs import ADALORA_START, LORA_FAMILY
 from tasks.decisions.forecast.shapes import Block, Linear, ModelShape
 
-LOW_RANK = ("lora", "rslora", "dora", "pissa", "adalora", "qlora")
-"""Rungs that add a matrix pair to each adapted linear layer."""
-ADAPTERS = (*LOW_RANK, "adapter")
+ADAPTERS = (*LORA_FAMILY, "adapter")
 """Rungs that leave the base frozen."""
 RUNGS = (*ADAPTERS, "layers", "hybrid", "full")
 """Every rung that can be forecast, the base aside, in the order of the ladder."""
-
-_ADALORA_START = 1.5
-"""AdaLoRA begins with this many times its final mean rank (Zhang et al., 2023, appendix: 12 to 8)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Method:
 
     def adapted(self, linears: Iterable[Linear]) -> tuple[Linear, ...]:
         """Those of ``linears`` that get matrices of their own."""
-        if self.rung not in LOW_RANK:
+        if self.rung not in LORA_FAMILY:
             return ()
         names = self.target_modules
         return tuple(each for each in linears if names == "all-linear" or each.name in names)
@@ -61,7 +57,7 @@ class Method:
     @property
     def inner_rank(self) -> int:
         """Of the matrices that are allocated."""
-        return math.ceil(_ADALORA_START * self.rank) if self.rung == "adalora" else self.rank
+        return math.ceil(ADALORA_START * self.rank) if self.rung == "adalora" else self.rank
 
 
 def trained_parameters(shape: ModelShape, method: Method) -> int:

@@ -4,12 +4,10 @@ import math
 from typing import Any
 
 from data_contracts.records.metrics import Task
-from data_contracts.records.rungs import Rung
+from data_contracts.records.rungs import ADALORA_START, Rung
 from data_contracts.records.settings import PilotSettings
 from tasks.training.methods.kinds import AdapterMethod, MethodState, Model, PeftConfig, Place
 
-_ADALORA_START = 1.5
-"""AdaLoRA begins with this many times its final mean rank (Zhang et al., 2023, appendix: 12 to 8)."""
 _PISSA_ITERATIONS = 16
 """Of the fast singular value decomposition; with 16 its error is that of the exact one to three digits
 (Meng et al., 2024, appendix)."""
@@ -60,7 +58,7 @@ def _adalora(settings: PilotSettings, place: Place) -> PeftConfig:
     start = steps // 10
     final = min(steps - start - 1, math.ceil(0.4 * steps))
     return AdaLoraConfig(
-        init_r=math.ceil(_ADALORA_START * settings.rank),
+        init_r=math.ceil(ADALORA_START * settings.rank),
         target_r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,

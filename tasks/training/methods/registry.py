@@ -6,7 +6,7 @@ downloaded.
 """
 
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from data_contracts.errors import InputError
 from tasks.training.methods.adapters import ADAPTER_METHODS
@@ -26,9 +26,8 @@ def methods() -> dict[str, AdapterMethod | WeightsMethod]:
     found: dict[str, AdapterMethod | WeightsMethod] = {
         method.name: method for method in (*ADAPTER_METHODS, *WEIGHTS_METHODS)
     }
-    for point in entry_points(group=GROUP):
+    for point, method in offered():
         package = point.dist.name if point.dist else "an installed package"
-        method = point.load()
         if not isinstance(method, AdapterMethod | WeightsMethod):
             raise _bad(
                 package, "an AdapterMethod or a WeightsMethod", f"{point.value}: {type(method).__name__}"
@@ -37,6 +36,17 @@ def methods() -> dict[str, AdapterMethod | WeightsMethod]:
             raise _bad(package, f"a name other than {', '.join(found)}", f"another method {method.name}")
         found[method.name] = method
     return found
+
+
+@cache
+def offered() -> tuple[tuple[EntryPoint, object], ...]:
+    """What installed packages offer, each with the entry point that names it."""
+    return tuple((point, point.load()) for point in entry_points(group=GROUP))
+
+
+def brought_by(name: str) -> EntryPoint | None:
+    """The entry point of the package that brings the method; ``None`` for one of ours."""
+    return next((point for point, method in offered() if getattr(method, "name", None) == name), None)
 
 
 def adapter_method(name: str) -> AdapterMethod:

@@ -1,7 +1,6 @@
 """The forecast as the stages make it: true row lengths, history, and the hours of what follows a permit."""
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,13 +10,9 @@ from data_contracts.model_configs import read_model_config
 from data_contracts.records.base import Cost, FileRecord, FolderRecord
 from data_contracts.records.evidence import (
     BaseModelRecord,
-    CurvePoint,
-    SeenTokens,
-    TrainingConditions,
     TrainingEvidence,
 )
-from data_contracts.records.rungs import Rung
-from data_contracts.records.settings import PilotSettings, RunSettings, TrainingSettings
+from data_contracts.records.settings import PilotSettings, RunSettings
 from data_contracts.records.snapshot import Split
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import Timing
@@ -26,6 +21,7 @@ from tasks.stages.forecasting import hours_of_full, job_of, longest_row
 from tasks.stages.plan_speed import speed_from_history
 from tasks.training import fit
 from tests.conftest import MINILM
+from tests.tasks.audit.conftest import training
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -45,47 +41,9 @@ def settings(output: Path) -> RunSettings:
 
 
 def trained(seconds: float, base: str) -> TrainingEvidence:
-    fields: dict[str, Any] = {
-        "rung": Rung.LORA,
-        "base_model": base,
-        "snapshot": DIGEST,
-        "training": TrainingSettings(),
-        "pilot": PilotSettings(),
-        "full": None,
-        "start": None,
-        "replay": None,
-        "conditions": TrainingConditions(
-            device="cpu",
-            torch_threads=1,
-            deterministic_algorithms=True,
-            processes=1,
-            sharded=False,
-            micro_batch_size=16,
-            evaluation_batch_size=32,
-            resumed_from_steps=(),
-            incidents=(),
-        ),
-        "stopped_early": False,
-        "kept_step": 100,
-        "seen": SeenTokens(
-            tokens=1, padding=0, supervised=1, supervised_a_pass=1, replayed_rows=0, packed=False, layout=""
-        ),
-        "served": "adapter",
-        "learning_rate": 1e-3,
-        "seed": 1,
-        "steps": 100,
-        "rows_seen": 3200,
-        "supervised_tokens": 3200,
-        "truncated_rows": 0,
-        "trainable_parameters": 1,
-        "total_parameters": 2,
-        "adapted_modules": ("query",),
-        "curve": (CurvePoint(step=0, train_loss=None, tune_loss=1.0, learning_rate=0.0),),
-        "artifact": FolderRecord(files=()),
-        "permit": None,
-        "cost": Cost(seconds=seconds / 2, cpu_seconds=seconds, peak_memory_bytes=1),
-    }
-    return TrainingEvidence.model_validate(fields)
+    cost = Cost(seconds=seconds / 2, cpu_seconds=seconds, peak_memory_bytes=1)
+    changes = {"base_model": base, "rows_seen": 3200, "supervised_tokens": 3200, "cost": cost}
+    return training("lora").model_copy(update=changes)
 
 
 def test_the_longest_row_of_a_split_is_cut_as_in_training(tmp_path: Path) -> None:

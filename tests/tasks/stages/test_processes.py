@@ -252,5 +252,7 @@ def _alive(number: int) -> bool:
 def test_several_hosts_start_with_the_same_command(tmp_path: Path) -> None:
     compute = ComputeSettings(processes=4, hosts=3, rendezvous="first.example:29500")
     command = " ".join(torchrun(tmp_path, compute))
+    # Half a minute is torchrun's own, too short to finish a step and save.
+    assert "--shutdown-timeout 86400" in command
     assert "--nnodes 3" in command and "--rdzv-endpoint first.example:29500" in command
     assert command.endswith(f"-m tasks.stages.worker {tmp_path}")

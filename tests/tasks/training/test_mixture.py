@@ -6,6 +6,8 @@ from pydantic import ValidationError
 
 from data_contracts.records.settings import ReplaySettings, TrainingSettings
 from tasks.training.mixture import Mixture, mix
+from tasks.training.packing import Layout
+from tasks.training.tensors import Tensors
 
 OWN = range(1, 51)
 """Token ids of the data's own rows, each of which repeats its id."""
@@ -71,3 +73,18 @@ def test_a_share_that_leaves_no_row_of_the_data_is_refused() -> None:
         TrainingSettings(
             effective_batch_size=1, micro_batch_size=1, replay=ReplaySettings(source="a.jsonl", share=0.1)
         )
+
+
+def test_what_was_seen_is_of_the_steps_that_were_taken() -> None:
+    """Four of ten steps, as where training stopped early; by hand from the rows themselves."""
+    mixture = mixed(0.25)
+    tensors = Tensors(lambda rows: {}, lambda rows: {}, Layout(packed=False, reason="padded"), mixture)
+    seen = tensors.seen(steps=4, effective_batch_size=8, micro_batch_size=4)
+    ids = mixture.rows["input_ids"][:32]
+    assert seen.tokens == sum(len(each) for each in ids) < sum(mixture.lengths)
+    assert seen.replayed_rows == 8 == sum(each[0] in GENERAL for each in ids)
+    # A row's first token is predicted from nothing.
+    assert seen.supervised == seen.tokens - 32
+    micro = [ids[start : start + 4] for start in range(0, 32, 4)]
+    assert seen.padding == sum(4 * max(map(len, each)) - sum(map(len, each)) for each in micro)
+    assert seen.supervised_a_pass == sum(each % 9 for each in OWN)

@@ -13,10 +13,13 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from tasks.training.loading import load_base, load_served, with_adapter
 from tasks.training.methods.blocks import block_names, promise_of
+from tasks.training.methods.kinds import WeightsMethod
 from tasks.training.rungs import prepare
 from tasks.training.saving import merge
 from tests.tasks.training.conftest import Encoded
 from tests.tasks.training.methods.conftest import ADAPTERS, pilot_rung, train, weights_rung
+from tests.tasks.training.methods.test_registry import Install
+from tests.tasks.training.methods.test_registry import install as install
 
 pytestmark = pytest.mark.slow
 
@@ -228,3 +231,13 @@ def test_hybrid_refuses_a_pilot_of_another_base(decoder: Encoded, tmp_path: Path
     rung = weights_rung("hybrid", tmp_path / "adapter", layers=1)
     with pytest.raises(InputError, match=r"trained on the base sha256:0{64}(.|\n)*found: +base sha256:1{64}"):
         prepare(decoder.base, decoder.head, rung, seed=5)
+
+
+def test_a_packages_method_that_begins_with_the_pilot_may_train_everything(
+    decoder: Encoded, tmp_path: Path, install: Install
+) -> None:
+    """A merged pilot leaves the base frozen; what trains all must thaw it."""
+    install(WeightsMethod(Rung("after"), "all of it", lambda model, settings, promise: None, from_pilot=True))
+    train(decoder, pilot_rung("lora"), tmp_path / "adapter")
+    model = prepare(decoder.base, decoder.head, weights_rung("after", tmp_path / "adapter"), seed=5).model
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -50,9 +50,14 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
         point = EntryPoint("theirs", f"{__name__}:OFFERED", registry.GROUP)
         monkeypatch.setattr(EntryPoint, "load", lambda self: OFFERED["method"])
         monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-        registry.methods.cache_clear()
+        _forget()
 
     yield offer
+    _forget()
+
+
+def _forget() -> None:
+    registry.offered.cache_clear()
     registry.methods.cache_clear()
 
 
