@@ -19,7 +19,7 @@ demo: $(VENV)/installed  ## a real run in minutes: LoRA passes its gate on TREC 
 	$(BIN)/python examples/trec6/prepare.py
 	$(BIN)/lorafirst run examples/trec6/lorafirst.yaml
 
-demo-escalation: $(VENV)/installed  ## LoRA falls short, and full fine-tuning is allowed once and reaches the target
+demo-escalation: $(VENV)/installed  ## LoRA falls short, and full fine-tuning is allowed once and is good enough
 	$(BIN)/python examples/syllables/prepare.py
 	$(BIN)/lorafirst run examples/syllables/lorafirst.yaml
 

@@ -83,12 +83,15 @@ def _run(folder: Path, compute: ComputeSettings, progress: Progress, tell: Tell)
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment
         )
         assert process.stdout is not None
-        with _passing_on_signals(process):
+        with _passing_on_signals(process) as came:
             for line in process.stdout:
                 _hear(line, progress, tell)
             code = process.wait()
-    if code:
-        raise _fault(folder, code)
+    # Asked to end when all was done, torchrun calls it a failure all the same.
+    if code and not (folder / RESULT).exists():
+        raise _fault(folder, code, came)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _threads(compute: ComputeSettings) -> str:
@@ -109,28 +112,39 @@ def _hear(line: bytes, progress: Progress, tell: Tell) -> None:
 
 
 @contextmanager
-def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Inside, SIGTERM and SIGINT go to the processes, which save and leave, and not to this one."""
+def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Inside, SIGTERM and SIGINT go to the processes, which save and leave, and not to this one.
+
+    Yields those that came, in their order.
+    """
+    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield came
         return
 
     def pass_on(number: int, frame: object) -> None:
+        came.append(number)
         process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _fault(folder: Path, code: int) -> BaseException:
+def _fault(folder: Path, code: int, came: list[int]) -> BaseException:
     """What the processes say went wrong, as this process would have said it."""
     try:
         fault = json.loads((folder / FAULT).read_bytes())
     except (OSError, ValueError):
+        if came:
+            # Too late to be heeded by the training, whose processes were writing the artifact.
+            after = "the same command goes on from the last checkpoint"
+            return TrainingStopped(
+                f"Stopped by {signal.Signals(came[0]).name}: {after}.", signal_number=came[0]
+            )
         lines = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         told = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    nothing"
         return ProcessesFailedError(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +11,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.policy import LmEvalRule
 from tasks.evidence.dossier import Dossier
 from tasks.evidence.store import StageStore
+from tasks.stages.findings import Findings
 from tasks.stages.lm_eval import lm_eval_stage
 from tests.tasks.training.test_lm_eval_tasks import task  # noqa: F401 - a fixture
 
@@ -25,7 +26,7 @@ def test_a_task_is_scored_once_and_anew_when_what_it_asks_changes(
     dossier.folder.mkdir()
     context: Any = SimpleNamespace(store=StageStore(tmp_path / "store"), dossier=dossier)
     snapshot = SimpleNamespace(record=SimpleNamespace(task=Task.INSTRUCTION, labels=()))
-    findings: Any = SimpleNamespace(base=smollm2, snapshot=snapshot)
+    findings = Findings(base=smollm2, snapshot=cast(Any, snapshot))
     rule = LmEvalRule(task=str(task), margin=0.1, limit=2)
     first = lm_eval_stage.fn(context, findings, rule, None)
     assert not first.reused and first.record.values == (1.0, 1.0) and first.record.higher_is_better

@@ -19,6 +19,7 @@ from data_contracts.errors import InputError, PermitRefusedError, ProcessesFaile
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import ComputeSettings, PilotSettings, TrainingSettings
 from tasks.evidence.checkpoints import CheckpointFolder
+from tasks.stages import processes
 from tasks.stages.processes import fit_on, torchrun
 from tasks.training.fit import Fitted
 from tasks.training.loading import load_served
@@ -113,19 +114,53 @@ def test_two_processes_train_as_one_does(rows: Encoded, method: str, sharded: bo
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("processes", [(1, 2), (2, 1)])
+@pytest.mark.parametrize("moves", [(1, 2), (2, 1)])
 def test_checkpoints_move_between_one_process_and_two(
-    rows: Encoded, method: str, processes: tuple[int, int], tmp_path: Path
+    rows: Encoded, method: str, moves: tuple[int, int], tmp_path: Path
 ) -> None:
-    whole = train(rows, tmp_path / "whole", 1, method)
+    longer = {"max_steps": 30}  # left to go when the request has reached every process
+    whole = train(rows, tmp_path / "whole", 1, method, training=longer)
     place = CheckpointFolder(tmp_path / "checkpoints")
-    before, after = processes
+    before, after = moves
     # The same schedule, left after four steps by a request to end.
-    with pytest.raises(TrainingStopped, match=r"saved at step [4-7] of 8"):
-        train(rows, tmp_path / "moved", before, method, checkpoints=place, progress=_asks_to_end_at(4))
-    moved = train(rows, tmp_path / "moved", after, method, checkpoints=place)
+    asked = _asks_to_end_at(4)
+    with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
+        train(rows, tmp_path / "moved", before, method, training=longer, checkpoints=place, progress=asked)
+    moved = train(rows, tmp_path / "moved", after, method, training=longer, checkpoints=place)
     assert len(moved.conditions.resumed_from_steps) == 1
     assert losses(moved) == pytest.approx(losses(whole), rel=1e-4)
+
+
+def test_asked_to_end_when_all_is_done_nothing_failed_and_the_request_is_delivered(
+    late: Callable[[str], None],
+) -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        late("(folder / 'fitted.json').write_text('{}')")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
+
+
+def test_asked_to_end_after_the_last_step_it_ends_as_asked(late: Callable[[str], None]) -> None:
+    with pytest.raises(TrainingStopped, match="Stopped by SIGTERM: the same command goes on") as stopped:
+        late("pass")
+    assert stopped.value.signal_number == signal.SIGTERM
+
+
+@pytest.fixture
+def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Processes that have taken their last step, do what is given, and are then asked to end."""
+
+    def run(done: str) -> None:
+        told = "print(json.dumps({'progress': [8, 8, 'train']}), flush=True)"
+        folder = f"folder = pathlib.Path({str(tmp_path)!r})"
+        script = "\n".join(["import json, pathlib, time", folder, done, told, "time.sleep(60)"])
+        monkeypatch.setattr(processes, "torchrun", lambda folder, compute: [sys.executable, "-c", script])
+        processes._run(tmp_path, ComputeSettings(processes=2), _asks_to_end_at(8), lambda sentence: None)
+
+    return run
 
 
 def _asks_to_end_at(step: int) -> Callable[[int, int, str], None]:

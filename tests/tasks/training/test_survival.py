@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -368,7 +369,7 @@ def test_where_memory_runs_out_fewer_rows_at_once_give_the_same_step(
     short = run(job("short", **options, spare_after=1, spare_bytes=200 * 2**20))
     assert short.code == 0, short.lines
     said = short.told()
-    assert len(said) >= 1 and all(line.startswith("Memory ran out at step 2 with") for line in said)
+    assert len(said) >= 1 and all(re.match(r"Memory ran out at step [23] with", line) for line in said)
     conditions = json.loads((tmp_path / "short" / "conditions.json").read_bytes())
     assert conditions["micro_batch_size"] in (4, 8, 16) and conditions["incidents"] == said
     whole_curve, curve = (Result.of(tmp_path / name).curve for name in ("whole", "short"))
