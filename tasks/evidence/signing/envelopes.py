@@ -25,9 +25,12 @@ from tasks.evidence.signing.keyrings import verifying_key
 
 
 def sign_statement(
-    record: Record, subjects: Mapping[str, Digest], predicate_type: str, signer: Signer
+    record: Record, subjects: Mapping[str, Digest], predicate_type: str, signer: Signer | None
 ) -> Envelope:
-    """An envelope over the statement that ``record`` holds of the ``subjects``, digests by name."""
+    """An envelope over the statement that ``record`` holds of the ``subjects``, digests by name.
+
+    Without a signer it has no signature, and nobody can verify it; what reads it says so.
+    """
     statement = Statement(
         statement_type=STATEMENT_TYPE,
         subject=tuple(Subject.of(name, digest) for name, digest in sorted(subjects.items())),
@@ -35,7 +38,8 @@ def sign_statement(
         predicate=record.model_dump(mode="json"),
     )
     envelope = Envelope(statement.canonical_json(), PAYLOAD_TYPE, {})
-    envelope.sign(signer)
+    if signer is not None:
+        envelope.sign(signer)
     return envelope
 
 
@@ -52,6 +56,19 @@ def read_envelope(content: bytes) -> Envelope:
         raise EnvelopeRefusedError([f"it is no DSSE envelope: {type(error).__name__}: {error}"]) from error
     except Exception as error:  # the library's FormatError derives from Exception alone
         raise EnvelopeRefusedError([f"it is no DSSE envelope: {error}"]) from error
+
+
+def read_statement(envelope: Envelope) -> Statement:
+    """What the envelope says, whoever signed it.
+
+    Raises:
+        EnvelopeRefusedError: it says nothing that can be read, with every fault.
+    """
+    faults: list[str] = []
+    statement = _statement(envelope, faults)
+    if statement is None or faults:
+        raise EnvelopeRefusedError(faults)
+    return statement
 
 
 def verify_envelope(envelope: Envelope, keyring: Keyring, role: KeyRole, at: datetime) -> Statement:
