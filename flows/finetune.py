@@ -47,7 +47,7 @@ from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
-from tasks.stages.recording import note_fault, note_outcome
+from tasks.stages.recording import note_fault, record_attempt, record_end
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.watching import listener
@@ -77,6 +77,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
             asked = {"requested_by": first.requested_by, "requested_at": first.requested_at}
             request = request.model_copy(update=asked)
         dossier.write_request(request)
+        record_attempt(context)
         listener().run_started(context.run_id, resumed)
         try:
             with measured() as measurement:
@@ -103,9 +104,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
             dossier=str(dossier.folder),
         )
         explain_ended(dossier, report)
-        dossier.write_report(report)
-        note_outcome(context, report)
-        dossier.finish(context.run_id)
+        record_end(context, report)
     show_report(report)
     return Completed(
         name="".join(word.capitalize() for word in report.outcome.value.split("_")),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="keys", help="Make the keys that sign.", no_args_is_help=True)
 
-KEY_VARIABLE = "LORAFIRST_SIGNING_KEY"
-"""The environment variable that may hold a private key itself, in PEM."""
-
 
 @app.callback()
 def keys() -> None:
@@ -70,15 +67,15 @@ def signer_from(path: Path | None) -> "CryptoSigner | None":
     Raises:
         InputError: the key cannot be used.
     """
-    from tasks.evidence.signing.keys import PASSWORD_VARIABLE, load_signer, signer_of
+    from tasks.evidence.signing.keys import PASSWORD_VARIABLE, load_signer
+    from tasks.evidence.signing.signers import pipeline_signer
 
+    if path is None:
+        return pipeline_signer()
     password = os.environ.get(PASSWORD_VARIABLE)
-    if path is not None:
-        if not password and sys.stdin.isatty() and _encrypted(path):
-            password = typer.prompt(f"Password of {path}", hide_input=True, err=True)
-        return load_signer(path, password)
-    pem = os.environ.get(KEY_VARIABLE)
-    return signer_of(pem.encode(), password, where=KEY_VARIABLE) if pem else None
+    if not password and sys.stdin.isatty() and _encrypted(path):
+        password = typer.prompt(f"Password of {path}", hide_input=True, err=True)
+    return load_signer(path, password)
 
 
 def _encrypted(path: Path) -> bool:

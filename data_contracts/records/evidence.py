@@ -33,6 +33,12 @@ class BaseModelRecord(Record):
         """Digest of the content alone, the same wherever the model lies."""
         return self.weights.digest()
 
+    def tokenizer_digest(self) -> str:
+        """Of the files that make the tokenizer alone: models that share them cut texts alike."""
+        named = ("token", "vocab", "merges", "special_tokens", "chat_template", "sentencepiece", "spiece")
+        own = tuple(file for file in self.weights.files if file.path.rpartition("/")[2].startswith(named))
+        return FolderRecord(files=own).digest()
+
 
 class ArtifactKind(StrEnum):
     """What a training leaves, and the name of the folder it lies in."""
@@ -210,6 +216,10 @@ class Environment(Record):
     packages: dict[str, str]
     code: Digest
     """Of lorafirst's own source."""
+    commit: str | None = None
+    """Of the checkout that the source lies in; ``None`` for an installed package."""
+    commit_is_clean: bool | None = None
+    """Whether nothing in that checkout differs from the commit."""
 
 
 class RunRequest(Record):

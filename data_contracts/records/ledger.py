@@ -1,28 +1,26 @@
 """Entries of the ledger, the checkpoints that are kept elsewhere, and what a check finds."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from data_contracts.records.base import Digest, Record, digest_json
+from data_contracts.records.base import Digest, Record, UtcTime, digest_json
 from data_contracts.records.decision import Decision, Verdict
 
 NOTHING_BEFORE: Digest = "sha256:" + "0" * 64
 """What stands for the digest of the entry before the first."""
 
-UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
-"""UTC in one fixed form with microseconds, so that the text sorts as the time does and hashes alike."""
-
-
-def utc_time(at: datetime) -> UtcTime:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
 
 class EntryKind(StrEnum):
     """What happened."""
 
+    ATTEMPT = "attempt"
+    """A run began, or went on after it broke off; about its request."""
+    REGISTRATION = "registration"
+    """What will be decided, before the first score that it is decided on exists."""
+    LOOK = "look"
+    """The gate rows are about to be scored."""
     DECISION = "decision"
     """A gate decided, and did not fail."""
     REJECTION = "rejection"

@@ -12,6 +12,10 @@ StatementType = Literal["https://in-toto.io/Statement/v1"]
 STATEMENT_TYPE: StatementType = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
+DECISION_PREDICATE = "urn:lorafirst:decision:v1"
+MANIFEST_PREDICATE = "urn:lorafirst:manifest:v1"
+"""Name the forms of what is signed; a changed form gets another number."""
+
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 KeyName = Annotated[str, StringConstraints(pattern=KEY_NAME)]
 

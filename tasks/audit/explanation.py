@@ -14,9 +14,7 @@ from tasks.audit import claims, full_claims
 from tasks.audit.claims import Claim
 from tasks.audit.stage_records import read_stages
 from tasks.audit.way import Step, the_way
-from tasks.evidence.dossier import REPORT, REQUEST, Dossier, find_dossier
-
-_REGISTRATION = "registration.json"
+from tasks.evidence.dossier import REGISTRATION, REPORT, REQUEST, Dossier, find_dossier
 
 
 class Answer(Record):
@@ -69,7 +67,7 @@ def explain_dossier(dossier: Dossier, report: RunReport | None) -> Explanation:
     files = tuple(f"decisions/{path.name}" for path in dossier.decision_paths())
     stages, unreadable = read_stages(dossier.folder)
     settings = _settings(request.settings)
-    registration, faults = _registration(dossier.folder / _REGISTRATION)
+    registration, faults = _registration(dossier.folder / REGISTRATION)
     policy = settings.policy if settings is not None else None
     way = the_way(decisions, files, stages, policy)
     cited = tuple(zip(decisions, files, strict=True))

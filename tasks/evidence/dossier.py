@@ -16,26 +16,23 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from data_contracts.errors import ArtifactDamagedError, InputError
+from data_contracts.errors import ArtifactDamagedError, EnvelopeRefusedError, InputError
 from data_contracts.records.base import FileRecord, FolderRecord, Record
-from data_contracts.records.decision import Decision, RunReport
+from data_contracts.records.bases import DecisionRecord
+from data_contracts.records.decision import Decision, Gate, RunReport
 from data_contracts.records.evidence import RunRequest
 from data_contracts.records.ledger import Fault
 from data_contracts.records.permit import Permit
+from data_contracts.records.statements import DECISION_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
+from tasks.evidence.signing.payloads import predicate_of, unverified_statement
 
 MANIFEST = "manifest.json"
 REQUEST = "request.yaml"
+REGISTRATION = "registration.json"
 REPORT = "outcome.json"
 PERMIT = "permit.json"
 FAULT = "fault.json"
-
-
-class Manifest(Record):
-    """Every other file of a complete dossier."""
-
-    run_id: str
-    files: tuple[FileRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,9 @@ class Dossier:
     def write_page(self, name: str, page: str) -> None:
         write_atomically(self.folder / name, page.encode())
 
-    def write_decision(self, number: int, decision: Decision) -> None:
-        self.write_record(f"decisions/{number:02}-{decision.gate.value}.json", decision)
+    def write_decision(self, number: int, gate: Gate, envelope: bytes) -> None:
+        """``envelope`` holds the statement of a ``DecisionRecord``."""
+        write_atomically(self.folder / f"decisions/{number:02}-{gate.value}.json", envelope)
 
     def write_permit(self, permit: Permit) -> None:
         self.write_record(PERMIT, permit)
@@ -71,11 +69,13 @@ class Dossier:
         """Why the run broke off; the next attempt takes it away."""
         self.write_record(FAULT, fault)
 
-    def finish(self, run_id: str) -> None:
-        """Writes the manifest over all files, the report among them: the dossier is now complete."""
-        content = FolderRecord.of(self.folder)
-        files = tuple(file for file in content.files if file.path != MANIFEST)
-        write_atomically(self.folder / MANIFEST, Manifest(run_id=run_id, files=files).canonical_json())
+    def contents(self) -> tuple[FileRecord, ...]:
+        """Every file but the manifest, hashed now."""
+        return tuple(file for file in FolderRecord.of(self.folder).files if file.path != MANIFEST)
+
+    def finish(self, envelope: bytes) -> None:
+        """Writes the manifest, the statement of a ``Manifest``, last: the dossier is now complete."""
+        write_atomically(self.folder / MANIFEST, envelope)
         flush_folder(self.folder)
 
     def clear(self) -> None:
@@ -120,17 +120,29 @@ class Dossier:
             raise ArtifactDamagedError(f"{path} cannot be read as a report: {error}") from error
 
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(self._decision(path) for path in self.decision_paths())
+        """Those of ``decision_records`` alone."""
+        return tuple(record.judgement.decision for record in self.decision_records())
+
+    def decision_records(self) -> tuple[DecisionRecord, ...]:
+        """In the order in which they were made, whoever signed them.
+
+        Raises:
+            ArtifactDamagedError: a file holds no such statement.
+        """
+        return tuple(read_decision(path) for path in self.decision_paths())
 
     def decision_paths(self) -> tuple[Path, ...]:
         """The files of the decisions, in the order in which they were made."""
         return tuple(sorted((self.folder / "decisions").glob("[0-9]*.json")))
 
-    def _decision(self, path: Path) -> Decision:
-        try:
-            return Decision.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise ArtifactDamagedError(f"{path} cannot be read as a decision: {error}") from error
+
+def read_decision(path: Path) -> DecisionRecord:
+    """What the envelope in a file says was decided; raises ``ArtifactDamagedError``."""
+    try:
+        statement = unverified_statement(path.read_bytes())
+        return predicate_of(statement, DECISION_PREDICATE, DecisionRecord)
+    except (OSError, EnvelopeRefusedError) as error:
+        raise ArtifactDamagedError(f"{path} cannot be read as a decision: {error}") from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,7 @@ _ALL = ("lorafirst", "prefect", "scipy", *DATA_PACKAGES, *SCORING_PACKAGES)
 
 
 def capture_environment() -> Environment:
+    commit = _git("rev-parse", "HEAD")
     return Environment(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
@@ -32,6 +34,8 @@ def capture_environment() -> Environment:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages=package_versions(_ALL),
         code=code_digest("data_contracts", "tasks", "flows"),
+        commit=commit,
+        commit_is_clean=None if commit is None else _git("status", "--porcelain") == "",
     )
 
 
@@ -61,6 +65,25 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout that this file lies in; ``None`` where there is neither."""
+    root = Path(__file__).resolve().parents[2]
+    # An installed package may lie inside somebody else's checkout.
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(root), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -1,4 +1,8 @@
-"""The gates as tasks: each writes its decision into dossier and ledger before anybody acts on it."""
+"""The gates as tasks: each writes its decision into dossier and ledger before anybody acts on it.
+
+Each gathers a basis, and is decided on it by ``tasks.audit.deciding`` from the dossier, as anybody can do
+again.
+"""
 
 import json
 from dataclasses import replace
@@ -7,29 +11,36 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_contracts.records.decision import Decision, Gate
+from data_contracts.records.bases import (
+    Basis,
+    ContractBasis,
+    EscalationBasis,
+    EscalationFacts,
+    FairnessBasis,
+    FitBasis,
+    Judgement,
+    JustificationBasis,
+    NeedBasis,
+    PowerBasis,
+    QualityBasis,
+    ScoredBasis,
+)
+from data_contracts.records.decision import Gate
+from data_contracts.records.evidence import ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
+from tasks.audit.cited import CitedEvidence
+from tasks.audit.deciding import decide
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import first_that_fits, what_would_fit
-from tasks.decisions.gates import (
-    EscalationFacts,
-    decide_contract,
-    decide_escalation,
-    decide_fairness,
-    decide_fit,
-    decide_justification,
-    decide_need,
-    decide_power,
-    decide_quality,
-    issue_permit,
-)
+from tasks.decisions.gates import issue_permit
 from tasks.decisions.gates.escalation import subject_of
 from tasks.decisions.ladder import demands_fairness
 from tasks.decisions.remedies import best_trial
 from tasks.evidence.approvals import read_approval
+from tasks.evidence.store import Stored
 from tasks.stages.artifacts import show_decision
 from tasks.stages.base import score_base
 from tasks.stages.context import RunContext
@@ -43,43 +54,36 @@ from tasks.stages.forecasting import (
     pilot_candidates,
     pilot_method,
 )
-from tasks.stages.guardrails import guardrail_evidence
+from tasks.stages.guardrails import guardrail_basis
 from tasks.stages.looks import reserve_look
 from tasks.stages.pilots import best_trainings
-from tasks.stages.recording import note_decision, note_permit
-from tasks.stages.scoring import score_all, scored_rows
+from tasks.stages.recording import note_permit, record_decision
+from tasks.stages.scoring import readable, score_all
 from tasks.stages.watching import listener
 
 
 @task(name="gate contract", cache_policy=NO_CACHE)
 def contract_gate(context: RunContext, findings: Findings) -> None:
     assert findings.checked is not None
-    policy = context.settings.policy
-    _record(context, findings, decide_contract(findings.checked.record, policy=policy, run_id=context.run_id))
+    _judge(context, findings, ContractBasis(contract=findings.checked.record.digest()))
 
 
 @task(name="gate power", cache_policy=NO_CACHE)
 def power_gate(context: RunContext, findings: Findings) -> None:
     assert findings.registration is not None
-    decision = decide_power(findings.registration, policy=context.settings.policy, run_id=context.run_id)
-    _record(context, findings, decision)
+    _judge(context, findings, PowerBasis(registration=findings.registration.digest()))
 
 
 @task(name="gate need", cache_policy=NO_CACHE)
 def need_gate(context: RunContext, findings: Findings) -> None:
     assert findings.registration is not None
-    policy = context.settings.policy
     reserve_look(context, findings, Split.GATE)
-    base = score_base(context, findings, Split.GATE)
-    decision = decide_need(
-        scored_rows(policy.metric, [base], name=_base_name(findings)),
-        distance=findings.distance,
-        policy=policy,
-        run_id=context.run_id,
-        alpha=_alpha(findings, Split.GATE),
+    basis = NeedBasis(
+        base=_base(context, findings, Split.GATE),
+        distance=_distance(findings),
         registration=findings.registration.digest(),
     )
-    _record(context, findings, decision)
+    _judge(context, findings, basis)
 
 
 @task(name="gate fit", cache_policy=NO_CACHE)
@@ -89,13 +93,11 @@ def fit_gate(context: RunContext, findings: Findings) -> None:
     job = _job(context, findings)
     methods = pilot_candidates(context.settings)
     forecasts = [job.of(method) for method in methods]
-    decision = decide_fit(
-        forecasts,
+    basis = FitBasis(
+        forecasts=tuple(forecasts),
         available_memory_bytes=available,
-        changes=what_would_fit(job.shape, methods[0], job.batch, job.system, available),
-        evidence=findings.base.digest(),
-        policy=context.settings.policy,
-        run_id=context.run_id,
+        changes=tuple(what_would_fit(job.shape, methods[0], job.batch, job.system, available)),
+        base_model=findings.base.digest(),
     )
     chosen = first_that_fits(forecasts, available)
     if chosen is not None:
@@ -103,22 +105,20 @@ def fit_gate(context: RunContext, findings: Findings) -> None:
         findings.method = context.settings.pilot.method if chosen is forecasts[0] else Rung(chosen.rung)
     unquantised = job.of(pilot_method(context.settings, Rung.LORA))
     findings.unquantised_fits = first_that_fits([unquantised], available) is not None
-    _record(context, findings, decision)
+    _judge(context, findings, basis)
 
 
 @task(name="gate fairness", cache_policy=NO_CACHE)
 def fairness_gate(context: RunContext, findings: Findings) -> None:
-    decision = decide_fairness(
-        findings.trials,
-        findings.sweep,
-        unquantised_fits=findings.unquantised_fits,
-        must_be_fair=demands_fairness(findings.history),
-        policy=context.settings.policy,
-        run_id=context.run_id,
-    )
     history = findings.history
+    basis = FairnessBasis(
+        trials=tuple(findings.trials),
+        sweep=tuple(findings.sweep),
+        unquantised_fits=findings.unquantised_fits,
+        must_be_fair=demands_fairness(history),
+    )
     findings.history = replace(history, judged_pilot_steps=history.pilot_steps)
-    _record(context, findings, decision)
+    _judge(context, findings, basis)
 
 
 @task(name="gate quality", cache_policy=NO_CACHE)
@@ -126,21 +126,15 @@ def quality_gate(context: RunContext, findings: Findings, split: Split) -> None:
     """One look: every seed of the best pilot, and the base, on the rows of ``split``."""
     assert findings.registration is not None
     reserve_look(context, findings, split)
-    policy = context.settings.policy
     trainings = best_trainings(context, findings)
-    pilot = score_all(context, findings, trainings, split)
-    base = score_base(context, findings, split)
-    decision = decide_quality(
-        scored_rows(policy.metric, pilot),
-        scored_rows(policy.metric, [base], name=_base_name(findings)),
-        policy=policy,
-        run_id=context.run_id,
-        alpha=_alpha(findings, split),
+    basis = QualityBasis(
+        pilot=_trained(score_all(context, findings, trainings, split)),
+        baseline=_base(context, findings, split),
         look=split,
-        guardrails=guardrail_evidence(context, findings, trainings, split),
+        guardrails=guardrail_basis(context, findings, trainings, split),
         registration=findings.registration.digest(),
     )
-    _record(context, findings, decision)
+    _judge(context, findings, basis)
 
 
 @task(name="gate escalation", cache_policy=NO_CACHE)
@@ -160,10 +154,11 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
         available_memory_bytes=memory_of_a_process(context),
         approval=read_approval(context.settings.output, subject_of(quality)),
-        distance=findings.distance,
     )
-    decision = decide_escalation(quality, fairness, facts, policy=policy, run_id=context.run_id)
-    _record(context, findings, decision)
+    basis = EscalationBasis(
+        quality=quality.digest(), fairness=fairness.digest(), facts=facts, distance=_distance(findings)
+    )
+    _judge(context, findings, basis)
 
 
 @task(name="permit", cache_policy=NO_CACHE)
@@ -187,36 +182,50 @@ def permit_full(context: RunContext, findings: Findings) -> Permit:
 def justification_gate(context: RunContext, findings: Findings) -> None:
     """On the rows on which the pilot was shown short."""
     assert findings.registration is not None
-    policy = context.settings.policy
     split = findings.history.looks[-1].look
     assert split is not None
     # Paired seed by seed: full has as many as anything that is accepted needs, the pilot perhaps more.
     pilots = best_trainings(context, findings)[: len(findings.full)]
-    decision = decide_justification(
-        scored_rows(policy.metric, score_all(context, findings, findings.full, split)),
-        scored_rows(policy.metric, score_all(context, findings, pilots, split)),
-        scored_rows(policy.metric, [score_base(context, findings, split)], name=_base_name(findings)),
-        policy=policy,
-        run_id=context.run_id,
-        alpha=_alpha(findings, split),
+    basis = JustificationBasis(
+        full=_trained(score_all(context, findings, findings.full, split)),
+        pilot=_trained(score_all(context, findings, pilots, split)),
+        baseline=_base(context, findings, split),
         look=split,
-        guardrails=guardrail_evidence(context, findings, findings.full, split),
+        guardrails=guardrail_basis(context, findings, findings.full, split),
         registration=findings.registration.digest(),
     )
-    _record(context, findings, decision)
+    _judge(context, findings, basis)
 
 
-def _record(context: RunContext, findings: Findings, decision: Decision) -> None:
+def _judge(context: RunContext, findings: Findings, basis: Basis) -> None:
+    decision = decide(
+        basis,
+        cited=CitedEvidence(context.dossier.folder),
+        decisions=findings.history.decisions,
+        registration=findings.registration,
+        policy=context.settings.policy,
+        run_id=context.run_id,
+    )
     findings.history = findings.history.with_decision(decision)
-    context.dossier.write_decision(len(findings.history.decisions), decision)
-    note_decision(context, decision)
+    judgement = Judgement(decision=decision, basis=basis)
+    record_decision(context, findings, judgement, len(findings.history.decisions))
     show_decision(decision)
     listener().decided(decision)
 
 
-def _alpha(findings: Findings, split: Split) -> float:
-    assert findings.registration is not None
-    return next(look.alpha for look in findings.registration.looks if look.split is split)
+def _trained(scored: tuple[Stored[ScoringEvidence], ...]) -> ScoredBasis:
+    return ScoredBasis(
+        name=readable(scored[0].record.rung), evidence=tuple(each.record.digest() for each in scored)
+    )
+
+
+def _base(context: RunContext, findings: Findings, split: Split) -> ScoredBasis:
+    scored = score_base(context, findings, split)
+    return ScoredBasis(name=_base_name(findings), evidence=(scored.record.digest(),))
+
+
+def _distance(findings: Findings) -> str | None:
+    return None if findings.distance is None else findings.distance.digest()
 
 
 def memory_of_a_process(context: RunContext) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,26 +10,25 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import InputError, Problem
-from data_contracts.records.base import FolderRecord, digest_file
+from data_contracts.records.base import Digest, FolderRecord, digest_file
+from data_contracts.records.bases import GuardrailBasis, RowMask, ServingBasis, SliceBasis
 from data_contracts.records.evidence import ArtifactKind, GeneralLosses, ServingCost
 from data_contracts.records.metrics import Task
-from data_contracts.records.policy import SliceRule
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
-from tasks.data.rows.slices import SliceColumns, read_slice_columns
-from tasks.decisions.gates import GuardrailEvidence, ScoredRows, ServingFacts
+from tasks.data.rows.slices import SliceColumns, read_slice_columns, rows_of
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.scores import read_answers
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
-from tasks.stages.lm_eval import task_scores
+from tasks.stages.lm_eval import task_basis
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, head_of, tokenizer_of
 from tasks.stages.scoring import score_all
 from tasks.stages.watching import StageProgress, listener
 from tasks.training.answer_format import matches_format
-from tasks.training.general_text import GENERAL_TEXT, general_losses, general_sentences, line_ids
+from tasks.training.general_text import GENERAL_TEXT, general_losses, general_sentences
 from tasks.training.serving import measure_serving
 
 _CODE = (
@@ -39,26 +37,25 @@ _CODE = (
 )
 
 
-def guardrail_evidence(
+def guardrail_basis(
     context: RunContext, findings: Findings, trainings: Sequence[Trained], split: Split
-) -> GuardrailEvidence:
+) -> GuardrailBasis:
     """What the policy's guardrails need to know of ``trainings``, one a seed, on ``split``."""
     rails = context.settings.policy.guardrails
     predicts_text = context.settings.task is not Task.CLASSIFICATION
     asks_text = predicts_text and rails.forgetting is not None
-    slices = _slices(context, findings, split)
-    return GuardrailEvidence(
-        slices={rule.name: rows for rule, rows in zip(rails.slices, slices, strict=True)},
-        base_losses=_losses(context, findings, [None]) if asks_text else None,
-        trained_losses=_losses(context, findings, trainings) if asks_text else None,
+    return GuardrailBasis(
         predicts_text=predicts_text,
+        slices=_slices(context, findings, split),
         well_formed=(
             _well_formed(context, findings, trainings, split, rails.answer_format.pattern)
             if rails.answer_format
-            else None
+            else ()
         ),
+        base_losses=_losses(context, findings, [None])[0] if asks_text else None,
+        trained_losses=_losses(context, findings, trainings) if asks_text else (),
         serving=_serving(context, findings, trainings[0]) if rails.serving else None,
-        tasks={rule.name: task_scores(context, findings, rule, trainings) for rule in rails.lm_eval},
+        tasks=tuple(task_basis(context, findings, rule, trainings) for rule in rails.lm_eval),
     )
 
 
@@ -80,7 +77,7 @@ def require_slices(context: RunContext, findings: Findings) -> None:
                 found=rule.column,
                 remedy=f"add {rule.column} to data.columns.keep, or correct the name",
             ).problems
-        elif not _rows_of(rule, columns):
+        elif not any(rows_of(rule, columns).flags()):
             wanted = f"= {rule.equals!r}" if rule.equals is not None else f"matching {rule.matches!r}"
             problems += InputError.single(
                 where,
@@ -92,10 +89,12 @@ def require_slices(context: RunContext, findings: Findings) -> None:
         raise InputError(problems)
 
 
-def _slices(context: RunContext, findings: Findings, split: Split) -> list[frozenset[str]]:
+def _slices(context: RunContext, findings: Findings, split: Split) -> tuple[SliceBasis, ...]:
     rules = context.settings.policy.guardrails.slices
-    columns = _columns(findings, split) if rules else None
-    return [_rows_of(rule, columns) for rule in rules if columns is not None]
+    if not rules:
+        return ()
+    columns = _columns(findings, split)
+    return tuple(SliceBasis(rule=rule.name, members=rows_of(rule, columns)) for rule in rules)
 
 
 def _columns(findings: Findings, split: Split) -> SliceColumns:
@@ -104,37 +103,18 @@ def _columns(findings: Findings, split: Split) -> SliceColumns:
     return read_slice_columns(snapshot.folder, snapshot.record.split(split), snapshot.record.task)
 
 
-def _rows_of(rule: SliceRule, columns: SliceColumns) -> frozenset[str]:
-    values = columns.texts[rule.column]
-    pattern = re.compile(rule.matches) if rule.matches is not None else None
-    return frozenset(
-        row_id
-        for row_id, value in zip(columns.row_ids, values, strict=True)
-        if (pattern.search(value) if pattern else value == rule.equals)
-    )
-
-
 def _well_formed(
     context: RunContext, findings: Findings, trainings: Sequence[Trained], split: Split, pattern: str
-) -> ScoredRows:
+) -> tuple[RowMask, ...]:
     scored = score_all(context, findings, trainings, split)
-    columns = [read_answers(each.folder) for each in scored]
-    return ScoredRows(
-        name="the answers",
-        row_ids=columns[0].row_ids,
-        scores=np.stack([matches_format(column.answers, pattern) for column in columns]),
-        evidence=tuple(each.record.digest() for each in scored),
-    )
+    answers = [read_answers(each.folder).answers for each in scored]
+    return tuple(RowMask.of([bool(fits) for fits in matches_format(each, pattern)]) for each in answers)
 
 
-def _losses(context: RunContext, findings: Findings, trainings: Sequence[Trained | None]) -> ScoredRows:
-    stored = [general_text_stage(context, findings, trained) for trained in trainings]
-    return ScoredRows(
-        name="the general text",
-        row_ids=line_ids(general_sentences()),
-        scores=np.array([each.record.nats_per_token for each in stored]),
-        evidence=tuple(each.record.digest() for each in stored),
-    )
+def _losses(
+    context: RunContext, findings: Findings, trainings: Sequence[Trained | None]
+) -> tuple[Digest, ...]:
+    return tuple(general_text_stage(context, findings, each).record.digest() for each in trainings)
 
 
 @task(name="general text", cache_policy=NO_CACHE)
@@ -176,17 +156,9 @@ def general_text_stage(
     return stored
 
 
-def _serving(context: RunContext, findings: Findings, trained: Trained) -> ServingFacts:
+def _serving(context: RunContext, findings: Findings, trained: Trained) -> ServingBasis:
     base = serving_stage(context, findings, None).record
-    served = serving_stage(context, findings, trained).record
-    return ServingFacts(
-        latency_ratio=_seconds_a_token(served) / _seconds_a_token(base), artifact_bytes=served.artifact_bytes
-    )
-
-
-def _seconds_a_token(cost: ServingCost) -> float:
-    """Per generated token: a base that rambles would make every trained model look quick by the answer."""
-    return cost.median_seconds / max(1.0, cost.tokens_per_answer or 1.0)
+    return ServingBasis(trained=serving_stage(context, findings, trained).record.digest(), base=base.digest())
 
 
 @task(name="serving cost", cache_policy=NO_CACHE)

@@ -7,10 +7,10 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data_contracts.records.bases import TaskBasis
 from data_contracts.records.lm_eval import LmEvalScores
 from data_contracts.records.policy import LmEvalRule
 from data_contracts.records.settings import RunSettings
-from tasks.decisions.gates import ScoredRows, TaskScores
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.context import RunContext
@@ -27,17 +27,13 @@ def require_lm_eval_tasks(settings: RunSettings) -> None:
         require_task(rule.task, rule.metric, where=_where(rule))
 
 
-def task_scores(
+def task_basis(
     context: RunContext, findings: Findings, rule: LmEvalRule, trainings: Sequence[Trained]
-) -> TaskScores:
+) -> TaskBasis:
     """Base and trained models (one a seed) on the task of ``rule``."""
-    base = lm_eval_stage(context, findings, rule, None)
-    trained = [lm_eval_stage(context, findings, rule, each) for each in trainings]
-    return TaskScores(
-        base=_rows("the base", [base]),
-        trained=_rows("the trained model", trained),
-        higher_is_better=base.record.higher_is_better,
-    )
+    base = lm_eval_stage(context, findings, rule, None).record
+    trained = [lm_eval_stage(context, findings, rule, each).record.digest() for each in trainings]
+    return TaskBasis(rule=rule.name, trained=tuple(trained), base=base.digest())
 
 
 @task(name="lm-eval", task_run_name="lm-eval {rule.name}", cache_policy=NO_CACHE)
@@ -90,15 +86,6 @@ def lm_eval_stage(
     line = f"{rule.name} {float(np.mean(stored.record.values)):.4g}, {folder}"
     listener().stage_ended("lm-eval", line, measurement.cost, stored.reused)
     return stored
-
-
-def _rows(name: str, stored: Sequence[Stored[LmEvalScores]]) -> ScoredRows:
-    return ScoredRows(
-        name=name,
-        row_ids=stored[0].record.row_ids,
-        scores=np.array([each.record.values for each in stored]),
-        evidence=tuple(each.record.digest() for each in stored),
-    )
 
 
 def _where(rule: LmEvalRule) -> str:

@@ -13,16 +13,17 @@ from data_contracts.records.snapshot import Split
 from tasks.data.rows.slices import read_slice_columns
 from tasks.decisions.gates.rules import alpha_of_look
 from tasks.decisions.looks import looks_are_left, looks_of_others, sketch_rows
+from tasks.evidence.dossier import REGISTRATION
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.looks import LookBook
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
 from tasks.stages.methods import method_identity
+from tasks.stages.recording import record_look, record_registration
 from tasks.stages.replay import replay_digest
 from tasks.stages.scorers import find_scorers
 from tasks.stages.training import CODE
 
-REGISTRATION = "registration.json"
 LOOK_BOOK = ".looks/looks.jsonl"
 """Below the output folder; shared by all runs there."""
 
@@ -76,6 +77,7 @@ def register(context: RunContext, findings: Findings) -> Registration:
             )
             book.register(inputs, registration)
     context.dossier.write_record(REGISTRATION, registration)
+    record_registration(context, registration)
     return registration
 
 
@@ -96,7 +98,9 @@ def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
     with book.locked():
         looks = book.read()
         asked = [look for look in looks if look.hypothesis == registration.hypothesis]
-        if any(look.inputs == inputs and look.split is split for look in asked):
+        taken = next((look for look in asked if look.inputs == inputs and look.split is split), None)
+        if taken is not None:
+            record_look(context, taken)
             return
         others = looks_of_others(looks, sketch, hypothesis=registration.hypothesis, inputs=inputs)
         blocks = policy.looks.on_exhausted is OnBreach.BLOCK
@@ -106,18 +110,18 @@ def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
                 "was registered, and may not be again.\n"
                 "  to do: raise splits.rotation to draw new gate rows, and run again"
             )
-        book.append(
-            Look(
-                run_id=context.run_id,
-                hypothesis=registration.hypothesis,
-                split=split,
-                sketch=sketch,
-                inputs=inputs,
-                alpha_of_run=own,
-                registration=registration.digest(),
-                taken_at=datetime.now(UTC),
-            )
+        look = Look(
+            run_id=context.run_id,
+            hypothesis=registration.hypothesis,
+            split=split,
+            sketch=sketch,
+            inputs=inputs,
+            alpha_of_run=own,
+            registration=registration.digest(),
+            taken_at=datetime.now(UTC),
         )
+        book.append(look)
+        record_look(context, look)
 
 
 def look_book(context: RunContext) -> LookBook:

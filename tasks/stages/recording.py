@@ -1,27 +1,82 @@
-"""What a run appends to the ledger, each after the file that it is about is in the dossier.
+"""What a run records: signed where there is a key, in the dossier first and then in the ledger.
 
-A run that is resumed appends what is new alone: the same decision of the same run stands there once.
+Nobody acts on what is not in both. A run that is resumed appends what is new alone: the same judgement of the
+same run stands in the ledger once.
 """
 
+from datetime import UTC, datetime
+
 from data_contracts.errors import LedgerError
-from data_contracts.records.base import Digest
-from data_contracts.records.decision import Decision, RunReport
-from data_contracts.records.ledger import EntryKind, Fault
+from data_contracts.records.base import Digest, Record, digest_file, utc_time
+from data_contracts.records.bases import DecisionRecord, EscalationBasis, JudgedInputs, Judgement
+from data_contracts.records.decision import RunReport
+from data_contracts.records.ledger import EntryKind, Fault, LedgerEntry
+from data_contracts.records.looks import Look, Registration
+from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
+from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
+from tasks.decisions.alternatives import alternatives_to
+from tasks.evidence.dossier import REQUEST
 from tasks.evidence.ledger.book import ledger_location, open_ledger
+from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
+from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
+from tasks.stages.findings import Findings
 
 
-def note_decision(context: RunContext, decision: Decision) -> None:
-    _note(context, EntryKind.of(decision), decision.digest(), actor=f"gate {decision.gate.value}")
+def record_attempt(context: RunContext) -> None:
+    """Notes that the run begins, or goes on after it broke off, maybe with other code."""
+    about = digest_file(context.dossier.folder / REQUEST)
+    _note(context, EntryKind.ATTEMPT, about, actor=context.dossier.request().requested_by, once=False)
+
+
+def record_registration(context: RunContext, registration: Registration) -> None:
+    _note(context, EntryKind.REGISTRATION, registration.digest(), actor="run")
+
+
+def record_look(context: RunContext, look: Look) -> None:
+    _note(context, EntryKind.LOOK, look.digest(), actor="run")
+
+
+def record_decision(context: RunContext, findings: Findings, judgement: Judgement, number: int) -> None:
+    """Writes the ``number``-th decision of the run."""
+    decision, basis = judgement.decision, judgement.basis
+    answer = basis.facts.approval if isinstance(basis, EscalationBasis) else None
+    request, inputs = context.dossier.request(), _inputs(context, findings)
+    record = DecisionRecord(
+        judgement=judgement,
+        inputs=inputs,
+        alternatives=alternatives_to(judgement),
+        requested_by=request.requested_by,
+        answered_by=None if answer is None else answer.name,
+        environment=request.environment,
+        made_at=utc_time(datetime.now(UTC)),
+    )
+    named = {"request": inputs.request, "base model": inputs.base_model, "policy": decision.policy}
+    known = {"contract": inputs.contract, "snapshot": inputs.snapshot}
+    subjects = {**named, **{name: digest for name, digest in known.items() if digest is not None}}
+    cited = {f"evidence {order}": digest for order, digest in enumerate(decision.evidence, 1)}
+    envelope = _signed(record, {**subjects, **cited}, DECISION_PREDICATE)
+    context.dossier.write_decision(number, decision.gate, envelope)
+    _note(context, EntryKind.of(decision), judgement.digest(), actor=f"gate {decision.gate.value}")
 
 
 def note_permit(context: RunContext, permit: Permit) -> None:
     _note(context, EntryKind.PERMIT_ISSUED, permit.digest(), actor=f"gate {permit.decision.gate.value}")
 
 
-def note_outcome(context: RunContext, report: RunReport) -> None:
-    _note(context, EntryKind.OUTCOME, report.digest(), actor="run")
+def record_end(context: RunContext, report: RunReport) -> None:
+    """Writes the report, enters it, and then the manifest: the dossier is complete."""
+    context.dossier.write_report(report)
+    entry = _note(context, EntryKind.OUTCOME, report.digest(), actor="run")
+    manifest = Manifest(
+        run_id=context.run_id,
+        files=context.dossier.contents(),
+        ledger_head=entry.entry_digest,
+        made_at=utc_time(datetime.now(UTC)),
+    )
+    subjects = {file.path: file.sha256 for file in manifest.files}
+    context.dossier.finish(_signed(manifest, subjects, MANIFEST_PREDICATE))
 
 
 def note_fault(context: RunContext, error: Exception) -> None:
@@ -34,7 +89,26 @@ def note_fault(context: RunContext, error: Exception) -> None:
         error.add_note(f"This fault is not in the ledger: {failed}")
 
 
-def _note(context: RunContext, kind: EntryKind, about: Digest, *, actor: str, once: bool = True) -> None:
+def _inputs(context: RunContext, findings: Findings) -> JudgedInputs:
+    seeds = context.settings.policy.seeds
+    first = context.settings.seed
+    return JudgedInputs(
+        request=digest_file(context.dossier.folder / REQUEST),
+        base_model=findings.base.identity(),
+        tokenizer=findings.base.tokenizer_digest(),
+        contract=findings.checked.record.digest() if findings.checked else None,
+        snapshot=findings.snapshot.record.digest() if findings.snapshot else None,
+        seeds=tuple(range(first, first + max(seeds.to_pass, seeds.to_escalate))),
+    )
+
+
+def _signed(record: Record, subjects: dict[str, Digest], predicate: str) -> bytes:
+    return envelope_bytes(sign_statement(record, subjects, predicate, pipeline_signer()))
+
+
+def _note(
+    context: RunContext, kind: EntryKind, about: Digest, *, actor: str, once: bool = True
+) -> LedgerEntry:
     """Raises ``LedgerError`` if nothing was appended: then nobody may act on it."""
     with open_ledger(ledger_location(context.settings.output)) as ledger:
-        ledger.append(kind, run_id=context.run_id, about=about, actor=actor, once=once)
+        return ledger.append(kind, run_id=context.run_id, about=about, actor=actor, once=once)

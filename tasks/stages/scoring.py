@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data_contracts.errors import LookRefusedError, PairingError
+from data_contracts.errors import LookRefusedError
 from data_contracts.records.base import FileRecord, FolderRecord, digest_file
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
-from tasks.decisions.gates import ScoredRows
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
-from tasks.evidence.scores import read_scores, write_scores
+from tasks.evidence.scores import write_scores
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.calibration import write_reliability
 from tasks.stages.context import RunContext
@@ -184,21 +182,4 @@ def score_all(
     """The scores of every seed of one rung on ``split``."""
     return tuple(
         score_artifact(context, findings, each.rung, each.artifact, each.folder, split) for each in trainings
-    )
-
-
-def scored_rows(
-    metric: str, scored: Sequence[Stored[ScoringEvidence]], *, name: str | None = None
-) -> ScoredRows:
-    """The per-example scores a gate needs, read from the stages' parquet files; one line a seed."""
-    columns = [read_scores(each.folder, metric) for each in scored]
-    first = columns[0]
-    # Rows of a split lie in the order of their identities, in every file.
-    if any(column.row_ids != first.row_ids for column in columns):
-        raise PairingError("the seeds of one rung were scored on different rows")
-    return ScoredRows(
-        name=name or readable(scored[0].record.rung),
-        row_ids=first.row_ids,
-        scores=np.stack([column.values for column in columns]),
-        evidence=tuple(each.record.digest() for each in scored),
     )

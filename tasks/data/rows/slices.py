@@ -1,11 +1,14 @@
 """What a slice of a split's rows can be told by: the question, the label, and the columns that were kept."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_contracts.records.bases import RowMask
 from data_contracts.records.metrics import Task
+from data_contracts.records.policy import SliceRule
 from data_contracts.records.snapshot import SplitRecord
 from tasks.data.rows.columns import CONTENT_COLUMNS, Form, form_of, kept_columns
 from tasks.data.rows.splitting import opening_turns
@@ -44,6 +47,17 @@ def read_slice_columns(snapshot: Path, split: SplitRecord, task: Task) -> SliceC
             **{name: tuple(values.to_pylist()) for name, values in {**own, **others}.items()},
         },
     )
+
+
+def rows_of(rule: SliceRule, columns: SliceColumns) -> RowMask:
+    """The rows of one slice, in the order of the file.
+
+    Raises:
+        KeyError: the column is not there.
+    """
+    values = columns.texts[rule.column]
+    pattern = re.compile(rule.matches) if rule.matches is not None else None
+    return RowMask.of([bool(pattern.search(value)) if pattern else value == rule.equals for value in values])
 
 
 def _questions(table: "pa.Table", form: Form) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The nine gates: each a pure function from policy and evidence to a decision with its reasons."""
 
 from tasks.decisions.gates.contract import decide_contract
-from tasks.decisions.gates.escalation import EscalationFacts, decide_escalation, issue_permit
+from tasks.decisions.gates.escalation import decide_escalation, issue_permit
 from tasks.decisions.gates.fairness import decide_fairness
 from tasks.decisions.gates.fit import decide_fit
 from tasks.decisions.gates.guardrails import GuardrailEvidence, ServingFacts, TaskScores
@@ -13,7 +13,6 @@ from tasks.decisions.gates.quality import decide_quality
 from tasks.decisions.gates.rules import ScoredRows
 
 __all__ = [
-    "EscalationFacts",
     "GuardrailEvidence",
     "ScoredRows",
     "ServingFacts",

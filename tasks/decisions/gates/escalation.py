@@ -1,9 +1,8 @@
 """The escalation gate: may full fine-tuning be spent? The only gate that issues a permit."""
 
-from dataclasses import dataclass
-
 from data_contracts.errors import PermitRefusedError
 from data_contracts.records.base import digest_json
+from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.evidence import DomainDistance
 from data_contracts.records.permit import Permit
@@ -19,35 +18,21 @@ FAIR = "a fair pilot, remedies spent"
 APPROVAL = "approval"
 
 
-@dataclass(frozen=True)
-class EscalationFacts:
-    """What the gate is told beside the decisions before it."""
-
-    train_rows: int
-    processor_hours_spent: float
-    """By the run so far."""
-    processor_hours_of_full: float
-    """Forecast, of all its seeds."""
-    peak_memory_bytes_of_full: int
-    """Forecast."""
-    available_memory_bytes: int
-    """Of this machine."""
-    approval: Approval | None
-    distance: DomainDistance | None = None
-    """Of the data from what the base knows: shown to whoever decides, deciding nothing itself."""
-
-
 def decide_escalation(
     quality: Decision,
     fairness: Decision,
     facts: EscalationFacts,
     *,
+    distance: DomainDistance | None = None,
     policy: Policy,
     run_id: str,
 ) -> Decision:
     """Passes only on a demonstrated shortfall of a fair pilot, with enough data, budget and approval.
 
     Inconclusive means that nothing but a person's answer is missing.
+
+    Args:
+        distance: of the data from what the base knows: shown to whoever decides, deciding nothing itself.
 
     Raises:
         ValueError: the decisions are not the quality and fairness gates' of this run under this policy.
@@ -63,7 +48,7 @@ def decide_escalation(
     rules = (
         *facts_rules,
         _approval_rule(facts.approval, quality, policy),
-        *distance_rules(facts.distance),
+        *distance_rules(distance),
     )
     # A person is asked only about what everything else allows.
     verdict = Verdict.FAIL if all_of(facts_rules) is not Verdict.PASS else all_of(rules)

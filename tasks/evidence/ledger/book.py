@@ -11,14 +11,13 @@ from filelock import FileLock
 from sqlalchemy import Connection, Engine, inspect, select
 
 from data_contracts.errors import LedgerError
-from data_contracts.records.base import Digest
+from data_contracts.records.base import Digest, utc_time
 from data_contracts.records.ledger import (
     NOTHING_BEFORE,
     ChainFault,
     Checkpoint,
     EntryKind,
     LedgerEntry,
-    utc_time,
 )
 from tasks.evidence.ledger.chain import check_chain, checkpoint_of
 from tasks.evidence.ledger.connecting import engine_of, transaction, url_of

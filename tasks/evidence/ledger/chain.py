@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import RowMapping
 
+from data_contracts.records.base import utc_time
 from data_contracts.records.ledger import (
     NOTHING_BEFORE,
     ChainFault,
     Checkpoint,
     LedgerEntry,
-    utc_time,
 )
 from tasks.evidence.ledger.merkle import MerkleTree
 

@@ -3,9 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from pydantic import ValidationError
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Signature, Signer
@@ -22,6 +20,7 @@ from data_contracts.records.statements import (
     Subject,
 )
 from tasks.evidence.signing.keyrings import verifying_key
+from tasks.evidence.signing.payloads import parse_statement
 
 
 def sign_statement(
@@ -56,19 +55,6 @@ def read_envelope(content: bytes) -> Envelope:
         raise EnvelopeRefusedError([f"it is no DSSE envelope: {type(error).__name__}: {error}"]) from error
     except Exception as error:  # the library's FormatError derives from Exception alone
         raise EnvelopeRefusedError([f"it is no DSSE envelope: {error}"]) from error
-
-
-def read_statement(envelope: Envelope) -> Statement:
-    """What the envelope says, whoever signed it.
-
-    Raises:
-        EnvelopeRefusedError: it says nothing that can be read, with every fault.
-    """
-    faults: list[str] = []
-    statement = _statement(envelope, faults)
-    if statement is None or faults:
-        raise EnvelopeRefusedError(faults)
-    return statement
 
 
 def verify_envelope(envelope: Envelope, keyring: Keyring, role: KeyRole, at: datetime) -> Statement:
@@ -126,19 +112,4 @@ def _statement(envelope: Envelope, faults: list[str]) -> Statement | None:
     """The payload as a statement; what is wrong with it is added to ``faults``."""
     if envelope.payload_type != PAYLOAD_TYPE:
         faults.append(f"its payload type is {envelope.payload_type!r}, not {PAYLOAD_TYPE!r}")
-    try:
-        document: Any = json.loads(envelope.payload)
-        canonical = canonical_json(document)
-    except (ValueError, RecursionError) as error:
-        faults.append(f"its payload is no JSON that RFC 8785 knows: {error}")
-        return None
-    if canonical != envelope.payload:
-        faults.append("its payload is not canonical JSON (RFC 8785)")
-    try:
-        return Statement.model_validate(document, by_alias=True, by_name=False)
-    except ValidationError as error:
-        faults.extend(
-            f"its payload is no in-toto statement: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        return None
+    return parse_statement(envelope.payload, faults)

@@ -7,10 +7,10 @@ from securesystemslib.signer import CryptoSigner
 
 from tasks.evidence.signing.keys import PASSWORD_VARIABLE, load_signer, signer_of
 
-KEY_FILE_VARIABLE = "LORAFIRST_KEY"
+KEY_FILE_VARIABLE = "LORAFIRST_SIGNING_KEY_FILE"
 """The environment variable that names the key's file, as ``lorafirst keys new`` writes it."""
-KEY_VARIABLE = "LORAFIRST_KEY_PEM"
-"""The environment variable that holds the key itself, for machines that get their secrets so."""
+KEY_VARIABLE = "LORAFIRST_SIGNING_KEY"
+"""The environment variable that may hold the key itself, in PEM, and then comes first."""
 
 
 def pipeline_signer() -> CryptoSigner | None:

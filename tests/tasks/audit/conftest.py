@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data_contracts.records.base import Cost, FileRecord, FolderRecord, Record
+from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.evidence import (
     ArtifactKind,
@@ -27,7 +28,6 @@ from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings, RunSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates import (
-    EscalationFacts,
     ScoredRows,
     decide_escalation,
     decide_fairness,

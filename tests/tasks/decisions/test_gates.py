@@ -1,12 +1,12 @@
 """Each gate passes, fails and doubts for the reason it names, and only a shown shortfall escalates."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from data_contracts.errors import PairingError, PermitRefusedError
+from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.metrics import Metric, Task
 from data_contracts.records.pilots import Approval
@@ -14,7 +14,6 @@ from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
 from tasks.decisions.gates import (
-    EscalationFacts,
     GuardrailEvidence,
     ScoredRows,
     ServingFacts,
@@ -189,8 +188,11 @@ def test_an_unfair_pilot_does_not_escalate() -> None:
 
 def test_too_little_data_or_too_small_a_budget_denies() -> None:
     quality = quality_of(right(0.8, seeds=5), right(0.5))
-    assert escalation_of(quality, replace(ENOUGH, train_rows=499)).verdict is Verdict.FAIL
-    assert escalation_of(quality, replace(ENOUGH, peak_memory_bytes_of_full=3)).verdict is Verdict.FAIL
+    assert escalation_of(quality, ENOUGH.model_copy(update={"train_rows": 499})).verdict is Verdict.FAIL
+    assert (
+        escalation_of(quality, ENOUGH.model_copy(update={"peak_memory_bytes_of_full": 3})).verdict
+        is Verdict.FAIL
+    )
     tight = Policy(**{**ACCURACY.model_dump(), "escalation": {"maximum_processor_hours": 1.5}})
     quality = quality_of(right(0.8, seeds=5), right(0.5), tight)
     assert escalation_of(quality, ENOUGH, tight).verdict is Verdict.FAIL
@@ -206,7 +208,7 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
             if approved is None
             else Approval(approved=approved, name="Ada", reason="because", subject=subject)
         )
-        return escalation_of(quality, replace(ENOUGH, approval=answer), policy)
+        return escalation_of(quality, ENOUGH.model_copy(update={"approval": answer}), policy)
 
     asked = subject_of(quality)
     assert decide(None, asked).verdict is Verdict.INCONCLUSIVE

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import (
     Decision,
     Gate,
@@ -18,7 +19,7 @@ from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy, Remedy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
-from tasks.decisions.gates import EscalationFacts, decide_escalation, issue_permit
+from tasks.decisions.gates import decide_escalation, issue_permit
 from tasks.decisions.gates.escalation import subject_of
 from tasks.decisions.gates.fairness import CLEARS, passed_by_clearing
 from tasks.decisions.gates.guardrails import GUARDRAIL
@@ -136,7 +137,18 @@ def escalations(shown: Decision, fair: Decision, policy: str) -> tuple[Decision,
     ]
     said = [
         decide_escalation(
-            shown, fair, EscalationFacts(rows, 1.0, 1.0, 1, 2, answer), policy=POLICIES[policy], run_id=RUN
+            shown,
+            fair,
+            EscalationFacts(
+                train_rows=rows,
+                processor_hours_spent=1.0,
+                processor_hours_of_full=1.0,
+                peak_memory_bytes_of_full=1,
+                available_memory_bytes=2,
+                approval=answer,
+            ),
+            policy=POLICIES[policy],
+            run_id=RUN,
         )
         for rows in (10, 10_000)
         for answer in answers
