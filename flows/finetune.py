@@ -153,7 +153,8 @@ def _take(step: Step, context: RunContext, findings: Findings) -> None:
         case Step.ESCALATION:
             escalation_gate(context, findings)
         case Step.FULL:
-            train_permitted(context, findings, permit_full(context, findings))
+            permit_full(context, findings)
+            train_permitted(context, findings)
         case Step.JUSTIFICATION:
             justification_gate(context, findings)
 

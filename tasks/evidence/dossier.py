@@ -23,7 +23,7 @@ from data_contracts.records.decision import Decision, Gate, RunReport
 from data_contracts.records.evidence import RunRequest
 from data_contracts.records.ledger import Fault
 from data_contracts.records.permit import Permit
-from data_contracts.records.statements import DECISION_PREDICATE
+from data_contracts.records.statements import DECISION_PREDICATE, PERMIT_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
 from tasks.evidence.signing.payloads import predicate_of, unverified_statement
 
@@ -32,6 +32,10 @@ REQUEST = "request.yaml"
 REGISTRATION = "registration.json"
 REPORT = "outcome.json"
 PERMIT = "permit.json"
+REDEMPTION = "redemption.json"
+"""Beside the weights that were trained under it."""
+REDEMPTIONS = "redemptions"
+"""The folder of those of the run, one a seed."""
 FAULT = "fault.json"
 
 
@@ -55,8 +59,23 @@ class Dossier:
         """``envelope`` holds the statement of a ``DecisionRecord``."""
         write_atomically(self.folder / f"decisions/{number:02}-{gate.value}.json", envelope)
 
-    def write_permit(self, permit: Permit) -> None:
-        self.write_record(PERMIT, permit)
+    def write_permit(self, envelope: bytes) -> None:
+        """``envelope`` holds the statement of a ``Permit``."""
+        write_atomically(self.folder / PERMIT, envelope)
+
+    def permit(self) -> Permit | None:
+        """What the permit says, whoever signed it; ``None`` without one.
+
+        Raises:
+            ArtifactDamagedError: the file holds no such statement.
+        """
+        path = self.folder / PERMIT
+        try:
+            return read_permit(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, EnvelopeRefusedError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a permit: {error}") from error
 
     def add_stage(self, name: str, stored: Path) -> None:
         """Links the files of a finished stage into the folder ``name`` of the dossier."""
@@ -143,6 +162,11 @@ def read_decision(path: Path) -> DecisionRecord:
         return predicate_of(statement, DECISION_PREDICATE, DecisionRecord)
     except (OSError, EnvelopeRefusedError) as error:
         raise ArtifactDamagedError(f"{path} cannot be read as a decision: {error}") from error
+
+
+def read_permit(envelope: bytes) -> Permit:
+    """What an envelope says was permitted, whoever signed it; raises ``EnvelopeRefusedError``."""
+    return predicate_of(unverified_statement(envelope), PERMIT_PREDICATE, Permit)
 
 
 @contextmanager

@@ -35,7 +35,6 @@ from tasks.audit.cited import CitedEvidence
 from tasks.audit.deciding import decide
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import first_that_fits, what_would_fit
-from tasks.decisions.gates import issue_permit
 from tasks.decisions.gates.escalation import subject_of
 from tasks.decisions.ladder import demands_fairness
 from tasks.decisions.remedies import best_trial
@@ -56,8 +55,9 @@ from tasks.stages.forecasting import (
 )
 from tasks.stages.guardrails import guardrail_basis
 from tasks.stages.looks import reserve_look
+from tasks.stages.permits import issue
 from tasks.stages.pilots import best_trainings
-from tasks.stages.recording import note_permit, record_decision
+from tasks.stages.recording import record_decision
 from tasks.stages.scoring import readable, score_all
 from tasks.stages.watching import listener
 
@@ -164,18 +164,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
 @task(name="permit", cache_policy=NO_CACHE)
 def permit_full(context: RunContext, findings: Findings) -> Permit:
     """Raises ``PermitRefusedError`` unless the escalation gate passed."""
-    assert findings.snapshot is not None
-    escalation = findings.history.last(Gate.ESCALATION)
-    assert escalation is not None
-    permit = issue_permit(
-        escalation,
-        snapshot=findings.snapshot.record.digest(),
-        base_model=findings.base.identity(),
-        rung=context.settings.full.method,
-    )
-    context.dossier.write_permit(permit)
-    note_permit(context, permit)
-    return permit
+    return issue(context, findings)
 
 
 @task(name="gate justification", cache_policy=NO_CACHE)

@@ -1,11 +1,11 @@
 """The escalation gate: may full fine-tuning be spent? The only gate that issues a permit."""
 
 from data_contracts.errors import PermitRefusedError
-from data_contracts.records.base import digest_json
+from data_contracts.records.base import UtcTime, digest_json
 from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.evidence import DomainDistance
-from data_contracts.records.permit import Permit
+from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
 from data_contracts.records.rungs import Rung
@@ -82,8 +82,21 @@ def subject_of(quality: Decision) -> str:
     )
 
 
-def issue_permit(escalation: Decision, *, snapshot: str, base_model: str, rung: Rung) -> Permit:
+def issue_permit(
+    escalation: Decision,
+    *,
+    snapshot: str,
+    base_model: str,
+    rung: Rung,
+    seeds: tuple[int, ...],
+    price_processor_hours: float,
+    issued_at: UtcTime,
+    expires_at: UtcTime,
+) -> Permit:
     """The permit that a passed escalation gate gives, bound to its run, its policy and the method ``rung``.
+
+    Args:
+        price_processor_hours: the forecast that the gate was told, of all ``seeds``.
 
     Raises:
         PermitRefusedError: the decision is of another gate, or did not pass.
@@ -94,11 +107,16 @@ def issue_permit(escalation: Decision, *, snapshot: str, base_model: str, rung: 
             "only a passed escalation gate allows full fine-tuning."
         )
     return Permit(
+        issuer=PermitIssuer.ESCALATION_GATE,
         run_id=escalation.run_id,
         snapshot=snapshot,
         base_model=base_model,
         policy=escalation.policy,
         rung=rung,
+        seeds=seeds,
+        price_processor_hours=price_processor_hours,
+        issued_at=issued_at,
+        expires_at=expires_at,
         decision=escalation,
     )
 

@@ -47,6 +47,14 @@ def unverified_statement(content: bytes) -> Statement:
     return statement
 
 
+def signature_count(content: bytes) -> int:
+    """How many signatures the envelope ``content`` has, whether they hold or not; raises as above."""
+    try:
+        return len(json.loads(content)["signatures"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnvelopeRefusedError([f"it is no DSSE envelope: {type(error).__name__}: {error}"]) from error
+
+
 def predicate_of(statement: Statement, predicate_type: str, kind: type[R]) -> R:
     """The record that was signed.
 

@@ -9,6 +9,7 @@ from data_contracts.errors import PairingError, PermitRefusedError
 from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.metrics import Metric, Task
+from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
@@ -28,12 +29,14 @@ from tasks.decisions.gates import (
     issue_permit,
 )
 from tasks.decisions.gates.escalation import APPROVAL, FAIR, SHORTFALL, subject_of
+from tasks.decisions.gates.promotion import PERMITTED
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT, alpha_of_look
 from tests.tasks.decisions.conftest import (
     ACCURACY,
     BRACKETED,
     DIGEST,
     ERROR_RATE,
+    ISSUED,
     RUN,
     errors,
     points,
@@ -146,7 +149,7 @@ def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.FAIL
     with pytest.raises(PermitRefusedError, match="escalation gate says fail"):
-        issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+        issue_permit(escalation, **ISSUED)
 
 
 def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
@@ -154,8 +157,11 @@ def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.PASS, escalation
     assert escalation.evidence[0] == quality.digest()
-    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
-    permit.require(run_id=RUN, snapshot=DIGEST, base_model=DIGEST, policy=ACCURACY.digest(), rung=Rung.FULL)
+    permit = issue_permit(escalation, **ISSUED)
+    work = {"run_id": RUN, "snapshot": DIGEST, "base_model": DIGEST, "policy": ACCURACY.digest()}
+    permit.require(**work, rung=Rung.FULL, seed=17)
+    assert permit.issuer is PermitIssuer.ESCALATION_GATE and permit.decision == escalation
+    assert permit.price_processor_hours == 2.0 and permit.seeds == (17,)
 
 
 def test_two_seeds_do_not_escalate() -> None:
@@ -230,7 +236,7 @@ def test_no_other_gate_issues_permits() -> None:
     quality = quality_of(right(0.95), right(0.5))
     assert quality.verdict is Verdict.PASS
     with pytest.raises(PermitRefusedError):
-        issue_permit(quality, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+        issue_permit(quality, **ISSUED)
 
 
 @pytest.mark.parametrize(
@@ -373,16 +379,30 @@ def test_a_guardrail_without_its_evidence_is_never_passed_over() -> None:
             quality_of(right(0.95), right(0.5), guarded(**rails))
 
 
-def promote(challenger: float, champion: float | None, anchor: float, **rails: Any) -> Decision:
+def promote(
+    challenger: float, champion: float | None, anchor: float, permit: Permit | None = None, **rails: Any
+) -> Decision:
     return decide_promotion(
         right(challenger, name="the challenger"),
         None if champion is None else right(champion, name="the champion"),
         right(anchor, name="the anchor"),
+        permit=permit,
         slices={},
         policy=guarded(**rails),
         run_id=RUN,
         alpha=0.05,
     )
+
+
+def test_nothing_that_was_trained_for_a_benchmark_is_promoted() -> None:
+    escalation = escalation_of(quality_of(right(0.8, seeds=5), right(0.5)))
+    permit = issue_permit(escalation, **ISSUED)
+    laboratory = permit.model_copy(update={"issuer": PermitIssuer.LABORATORY})
+    assert verdicts(promote(0.95, None, 0.5, permit))[PERMITTED] is Verdict.PASS
+    assert promote(0.95, None, 0.5, permit).verdict is Verdict.PASS
+    refused = promote(0.95, None, 0.5, laboratory)
+    assert verdicts(refused)[PERMITTED] is Verdict.FAIL and refused.verdict is Verdict.FAIL
+    assert PERMITTED not in verdicts(promote(0.95, None, 0.5))
 
 
 def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:

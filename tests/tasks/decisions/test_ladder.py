@@ -17,7 +17,6 @@ from data_contracts.records.decision import (
 )
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy, Remedy
-from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates import decide_escalation, issue_permit
 from tasks.decisions.gates.escalation import subject_of
@@ -26,7 +25,7 @@ from tasks.decisions.gates.guardrails import GUARDRAIL
 from tasks.decisions.gates.rules import LEVEL, UPLIFT
 from tasks.decisions.ladder import History, Step, demands_fairness, next_step
 from tasks.decisions.outcomes import explain_outcome
-from tests.tasks.decisions.conftest import DIGEST, RUN
+from tests.tasks.decisions.conftest import DIGEST, ISSUED, RUN
 
 PASS, FAIL, DOUBT = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 POLICIES = {
@@ -205,7 +204,7 @@ def assert_reasons(walk: Walk, policy: Policy) -> None:
     assert fairness.verdict is PASS and fairness.remedy is None and not passed_by_clearing(fairness)
     assert all(each.verdict is PASS for each in fairness.rules)  # fair, and not judged by leave
     assert last[Gate.ESCALATION].verdict is PASS
-    assert issue_permit(last[Gate.ESCALATION], snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+    assert issue_permit(last[Gate.ESCALATION], **ISSUED)
     assert walk.steps.index(Step.ESCALATION) < walk.steps.index(Step.FULL)
     order = {each.gate: index for index, each in enumerate(walk.history.decisions)}
     # The pilot that was made fair is the one that was looked at, not one trained after the look.

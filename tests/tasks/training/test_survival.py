@@ -115,7 +115,7 @@ def train(
 
 def rung(full: bool, method: str = "lora") -> PilotRung | FullRung:
     if full:
-        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, seed=5)
     return PilotRung(PilotSettings(method=method, rank=4, alpha=8, dropout=0.1))
 
 

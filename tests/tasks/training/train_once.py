@@ -72,7 +72,7 @@ def main(job: Job) -> None:
                 base_name="base",
                 base_digest=DIGEST,
                 head=Head(Task.CLASSIFICATION, tuple(job.labels)),
-                rung=laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+                rung=laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, seed=5)
                 if job.full
                 else PilotRung(PilotSettings(rank=4, alpha=8, dropout=job.dropout)),
                 train=load_from_disk(f"{job.rows}/train"),
