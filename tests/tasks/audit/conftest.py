@@ -39,6 +39,7 @@ from tasks.decisions.gates import (
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import Dossier
 from tests.tasks.decisions.conftest import BRACKETED, DIGEST, RUN, points, right, trial
+from tests.tasks.evidence.made import decide
 
 REASON = "launch in May, <b>whatever</b> | it takes"
 SCORE = 0.8
@@ -144,7 +145,7 @@ class Written:
         return record.digest()
 
     def decide(self, decision: Decision) -> Decision:
-        self.dossier.write_decision(len(self.dossier.decisions()) + 1, decision)
+        decide(self.dossier, decision)
         return decision
 
 

@@ -1,6 +1,5 @@
 """A dossier is complete or it is not, and only an unfinished one of the same request is gone on with."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +9,12 @@ from data_contracts.errors import ArtifactDamagedError, InputError
 from data_contracts.records.base import digest_file
 from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
+from data_contracts.records.manifest import Manifest
+from data_contracts.records.statements import MANIFEST_PREDICATE
 from tasks.evidence.dossier import MANIFEST, Dossier, find_dossier, list_dossiers, open_dossier
 from tasks.evidence.files import write_atomically
+from tasks.evidence.signing.payloads import predicate_of, unverified_statement
+from tests.tasks.evidence.made import finish
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -66,9 +69,10 @@ def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path) -> None:
         dossier.add_stage("pilot", stage)
         assert not dossier.complete
         dossier.write_report(report(dossier))
-        dossier.finish(dossier.folder.name)
-    manifest = json.loads((dossier.folder / MANIFEST).read_bytes())
-    listed = {file["path"]: file["sha256"] for file in manifest["files"]}
+        finish(dossier)
+    statement = unverified_statement((dossier.folder / MANIFEST).read_bytes())
+    manifest = predicate_of(statement, MANIFEST_PREDICATE, Manifest)
+    listed = {file.path: file.sha256 for file in manifest.files}
     present = {
         path.relative_to(dossier.folder).as_posix(): digest_file(path)
         for path in dossier.folder.rglob("*")
@@ -89,7 +93,7 @@ def test_another_request_or_an_ended_run_gets_a_new_dossier(tmp_path: Path) -> N
     with open_dossier(tmp_path, "trec", DIGEST) as dossier:
         assert dossier.folder.name == first
         dossier.write_report(report(dossier))
-        dossier.finish(dossier.folder.name)
+        finish(dossier)
     assert begin(tmp_path) != first
 
 
