@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from flows.command_line import app
 from flows.failing import EXIT_REQUIREMENT_UNMET
+from tasks.evidence.dossier import Dossier
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 
@@ -18,7 +19,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "answers", "schema"])
+@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "verify", "answers", "schema"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -93,8 +94,12 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     page = (dossier / "report.html").read_text(encoding="utf-8")
     assert page.count('<figure class="interval">') == 7
     assert not [row["text"] for row in rows if row["text"] in page]
-    manifest = json.loads((dossier / "manifest.json").read_bytes())
-    assert "report.html" in {file["path"] for file in manifest["files"]}
+    assert "report.html" in {file.path for file in Dossier(dossier).manifest().files}
+    verified = invoke("verify", str(dossier), "--rescore", "20", "--json")
+    assert verified.exit_code == 0, verified.output
+    (found,) = json.loads(verified.stdout)
+    assert [check["check"] for check in found["checks"] if not check["looked_at"]] == []
+    assert "unsigned" in found["checks"][0]["note"] and not found["signed"]
 
 
 def test_copies_are_listed_and_those_unused_for_long_deleted(

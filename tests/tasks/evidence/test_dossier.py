@@ -9,11 +9,8 @@ from data_contracts.errors import ArtifactDamagedError, InputError
 from data_contracts.records.base import digest_file
 from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
-from data_contracts.records.manifest import Manifest
-from data_contracts.records.statements import MANIFEST_PREDICATE
 from tasks.evidence.dossier import MANIFEST, Dossier, find_dossier, list_dossiers, open_dossier
 from tasks.evidence.files import write_atomically
-from tasks.evidence.signing.payloads import predicate_of, unverified_statement
 from tests.tasks.evidence.made import finish
 
 DIGEST = "sha256:" + "0" * 64
@@ -70,9 +67,7 @@ def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path) -> None:
         assert not dossier.complete
         dossier.write_report(report(dossier))
         finish(dossier)
-    statement = unverified_statement((dossier.folder / MANIFEST).read_bytes())
-    manifest = predicate_of(statement, MANIFEST_PREDICATE, Manifest)
-    listed = {file.path: file.sha256 for file in manifest.files}
+    listed = {file.path: file.sha256 for file in dossier.manifest().files}
     present = {
         path.relative_to(dossier.folder).as_posix(): digest_file(path)
         for path in dossier.folder.rglob("*")
