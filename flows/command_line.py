@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from flows import contract_commands, explain_command, key_commands, ledger_commands, plan_command
+from flows import (
+    contract_commands,
+    explain_command,
+    key_commands,
+    ledger_commands,
+    plan_command,
+    verify_command,
+)
 from flows.failing import (
     EXIT_DATA_REJECTED,
     EXIT_FAULT,
@@ -162,6 +169,17 @@ app.command(
 
 * `lorafirst explain trec6-20261122 --markdown > why.md`"""
 )(explain_command.explain)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst verify runs/trec6-20261122-101500-a1b2`
+
+* `lorafirst verify RUN --keyring pipeline.keyring.yaml --checkpoint kept-elsewhere.json`
+
+* `lorafirst verify RUN --rescore 100 --json | jq '.[0].checks[] | select(.faults != [])'`
+
+Exit codes: 0 no fault, 1 faults, 2 unusable input."""
+)(verify_command.verify)
 
 
 class ReadableSplit(StrEnum):

@@ -61,3 +61,34 @@ def looks_are_left(spent: float, own: float, policy: Policy) -> bool:
     between does not begin anew.
     """
     return spent + own <= policy.alpha * (1.0 + 1e-9)
+
+
+def hypothesis_of(policy: Policy) -> str:
+    """What looks are counted by: another target on the same rows is the same temptation."""
+    return f"quality by {policy.metric}"
+
+
+def guardrails_of(policy: Policy) -> list[str]:
+    """One sentence for each guardrail of the policy."""
+    rails = policy.guardrails
+    sentences = [
+        f"slice {rule.name}: no worse than the baseline by more than {rule.margin:g}, on at least "
+        f"{rule.minimum_rows} rows"
+        for rule in rails.slices
+    ]
+    if rails.forgetting is not None:
+        sentences.append(f"loss on a general text rises by at most {rails.forgetting.margin:g} nats a token")
+    if rails.answer_format is not None:
+        form = rails.answer_format
+        sentences.append(f"at least {form.minimum_share:g} of the answers match {form.pattern}")
+    sentences += [
+        f"{rule.name}: no worse than the base by more than {rule.margin:g}, on "
+        f"{'all documents' if rule.limit is None else f'the first {rule.limit} documents'}"
+        for rule in rails.lm_eval
+    ]
+    if rails.serving is not None:
+        sentences.append(
+            f"latency ratio at most {rails.serving.maximum_latency_ratio}, artifact at most "
+            f"{rails.serving.maximum_artifact_bytes} bytes"
+        )
+    return sentences

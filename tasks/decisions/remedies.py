@@ -7,6 +7,7 @@ precision, which capacity. All of it is decided on ``tune``.
 import math
 from collections.abc import Sequence
 
+from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy, Remedy
 from data_contracts.records.rungs import LORA_FAMILY, Rung
@@ -18,6 +19,50 @@ from data_contracts.records.settings import (
 )
 
 ALL_LINEAR = "all-linear"
+
+
+def trial_of(
+    training: TrainingEvidence,
+    scoring: ScoringEvidence,
+    *,
+    number: int,
+    remedy: Remedy | None,
+    full_steps: int,
+    truncated_share: float,
+    metric: str,
+    labels: int,
+) -> PilotTrial:
+    """One pilot as fairness is to judge it, from its evidence.
+
+    Args:
+        scoring: on ``tune``.
+        labels: of a classifier; 0 for a model that generates.
+    """
+    assert training.pilot is not None
+    supervised = training.seen.supervised_a_pass
+    losses = [point.train_loss for point in training.curve if point.train_loss is not None]
+    return PilotTrial(
+        number=number,
+        settings=training.pilot,
+        remedy=remedy,
+        learning_rate=training.learning_rate,
+        steps=training.steps,
+        full_steps=full_steps,
+        stopped_early=training.stopped_early,
+        tune_score=scoring.metric(metric),
+        tune_loss=training.kept_tune_loss,
+        lowest_train_loss=min(losses, default=0.0),
+        supervised_tokens=supervised,
+        truncated_share=truncated_share,
+        adapter_parameters=training.trainable_parameters,
+        information_bits=supervised * _bits_per_token(training.curve[0].tune_loss, labels),
+        evidence=(training.digest(), scoring.digest()),
+    )
+
+
+def _bits_per_token(untrained_loss: float, labels: int) -> float:
+    """What one supervised token tells at most: the base's loss on ``tune``, or the choice of a label."""
+    return math.log2(max(2, labels)) if labels else untrained_loss / math.log(2)
 
 
 def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:

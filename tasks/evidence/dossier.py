@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
@@ -22,10 +23,13 @@ from data_contracts.records.bases import DecisionRecord
 from data_contracts.records.decision import Decision, Gate, RunReport
 from data_contracts.records.evidence import RunRequest
 from data_contracts.records.ledger import Fault
+from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
-from data_contracts.records.statements import DECISION_PREDICATE, PERMIT_PREDICATE
+from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
 from tasks.evidence.signing.payloads import predicate_of, unverified_statement
+
+R = TypeVar("R", bound=Record)
 
 MANIFEST = "manifest.json"
 REQUEST = "request.yaml"
@@ -120,6 +124,10 @@ class Dossier:
     def complete(self) -> bool:
         return (self.folder / MANIFEST).is_file()
 
+    def manifest(self) -> Manifest:
+        """What it held when it was completed, whoever signed that; raises ``ArtifactDamagedError``."""
+        return _stated(self.folder / MANIFEST, MANIFEST_PREDICATE, Manifest)
+
     def request(self) -> RunRequest:
         """Raises ``ArtifactDamagedError`` if the request cannot be read."""
         path = self.folder / REQUEST
@@ -157,11 +165,14 @@ class Dossier:
 
 def read_decision(path: Path) -> DecisionRecord:
     """What the envelope in a file says was decided; raises ``ArtifactDamagedError``."""
+    return _stated(path, DECISION_PREDICATE, DecisionRecord)
+
+
+def _stated(path: Path, predicate: str, kind: type[R]) -> R:
     try:
-        statement = unverified_statement(path.read_bytes())
-        return predicate_of(statement, DECISION_PREDICATE, DecisionRecord)
+        return predicate_of(unverified_statement(path.read_bytes()), predicate, kind)
     except (OSError, EnvelopeRefusedError) as error:
-        raise ArtifactDamagedError(f"{path} cannot be read as a decision: {error}") from error
+        raise ArtifactDamagedError(f"{path} cannot be read as {kind.__name__}: {error}") from error
 
 
 def read_permit(envelope: bytes) -> Permit:

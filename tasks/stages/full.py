@@ -15,7 +15,7 @@ def train_permitted(context: RunContext, findings: Findings) -> None:
     settings = context.settings
     rate = full_rate(settings, findings.base.width)
     pilot = best_trainings(context, findings)[0]
-    for seed in range(settings.seed, settings.seed + settings.policy.seeds.to_pass):
+    for seed in settings.permitted_seeds:
         findings.full.append(train_full(context, findings, pilot=pilot, learning_rate=rate, seed=seed))
     findings.history = replace(findings.history, full_trained=True)
 

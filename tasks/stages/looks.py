@@ -8,11 +8,17 @@ from prefect.cache_policies import NO_CACHE
 from data_contracts.errors import LookRefusedError
 from data_contracts.records.base import digest_json
 from data_contracts.records.looks import Look, RegisteredLook, Registration
-from data_contracts.records.policy import OnBreach, Policy
+from data_contracts.records.policy import OnBreach
 from data_contracts.records.snapshot import Split
 from tasks.data.rows.slices import read_slice_columns
 from tasks.decisions.gates.rules import alpha_of_look
-from tasks.decisions.looks import looks_are_left, looks_of_others, sketch_rows
+from tasks.decisions.looks import (
+    guardrails_of,
+    hypothesis_of,
+    looks_are_left,
+    looks_of_others,
+    sketch_rows,
+)
 from tasks.evidence.dossier import REGISTRATION
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.looks import LookBook
@@ -128,11 +134,6 @@ def look_book(context: RunContext) -> LookBook:
     return LookBook(context.settings.output / LOOK_BOOK)
 
 
-def hypothesis_of(policy: Policy) -> str:
-    """What looks are counted by: another target on the same rows is the same temptation."""
-    return f"quality by {policy.metric}"
-
-
 def inputs_of(context: RunContext, findings: Findings) -> str:
     """Digest of everything the artifacts of a run depend on."""
     assert findings.snapshot is not None
@@ -154,29 +155,3 @@ def inputs_of(context: RunContext, findings: Findings) -> str:
             ),
         }
     )
-
-
-def guardrails_of(policy: Policy) -> list[str]:
-    """One sentence for each guardrail of the policy."""
-    rails = policy.guardrails
-    sentences = [
-        f"slice {rule.name}: no worse than the baseline by more than {rule.margin:g}, on at least "
-        f"{rule.minimum_rows} rows"
-        for rule in rails.slices
-    ]
-    if rails.forgetting is not None:
-        sentences.append(f"loss on a general text rises by at most {rails.forgetting.margin:g} nats a token")
-    if rails.answer_format is not None:
-        form = rails.answer_format
-        sentences.append(f"at least {form.minimum_share:g} of the answers match {form.pattern}")
-    sentences += [
-        f"{rule.name}: no worse than the base by more than {rule.margin:g}, on "
-        f"{'all documents' if rule.limit is None else f'the first {rule.limit} documents'}"
-        for rule in rails.lm_eval
-    ]
-    if rails.serving is not None:
-        sentences.append(
-            f"latency ratio at most {rails.serving.maximum_latency_ratio}, artifact at most "
-            f"{rails.serving.maximum_artifact_bytes} bytes"
-        )
-    return sentences

@@ -114,7 +114,7 @@ def _fresh(context: RunContext, findings: Findings) -> Permit:
         snapshot=findings.snapshot.record.digest(),
         base_model=findings.base.identity(),
         rung=settings.full.method,
-        seeds=tuple(range(settings.seed, settings.seed + settings.policy.seeds.to_pass)),
+        seeds=settings.permitted_seeds,
         price_processor_hours=_forecast_hours(context, escalation.digest()),
         issued_at=utc_time(now),
         expires_at=utc_time(now + valid),

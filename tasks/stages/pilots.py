@@ -1,6 +1,5 @@
 """The stages of a fair pilot: its first training, the sweep, remedies, and further seeds."""
 
-import math
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +11,6 @@ from prefect.cache_policies import NO_CACHE
 from data_contracts.errors import TrainingDivergedError
 from data_contracts.records.base import NOTHING_SPENT
 from data_contracts.records.decision import Gate
-from data_contracts.records.metrics import Task
 from data_contracts.records.pilots import PilotTrial, SweepPoint
 from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings, RunSettings
@@ -26,6 +24,7 @@ from tasks.decisions.remedies import (
     remedied,
     rounded_rate,
     sweep_winner,
+    trial_of,
 )
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey
@@ -190,26 +189,16 @@ def _train_trial(
     scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
     evidence = trained.stored.record
     rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
-    per_pass = evidence.seen.supervised_a_pass
     findings.trials.append(
-        PilotTrial(
+        trial_of(
+            evidence,
+            scored.record,
             number=number,
-            settings=settings,
             remedy=remedy,
-            learning_rate=settings.learning_rate,
-            steps=evidence.steps,
             full_steps=planned_steps(rows, context.settings.training),
-            tune_score=scored.record.metric(context.settings.policy.metric),
-            stopped_early=evidence.stopped_early,
-            tune_loss=evidence.kept_tune_loss,
-            lowest_train_loss=min(
-                (point.train_loss for point in evidence.curve if point.train_loss is not None), default=0.0
-            ),
-            supervised_tokens=per_pass,
             truncated_share=evidence.truncated_rows / max(1, rows),
-            adapter_parameters=evidence.trainable_parameters,
-            information_bits=per_pass * _bits_per_token(findings, evidence.curve[0].tune_loss),
-            evidence=(evidence.digest(), scored.record.digest()),
+            metric=context.settings.policy.metric,
+            labels=len(findings.snapshot.record.labels),
         )
     )
     findings.pilots[number] = [trained]
@@ -241,15 +230,6 @@ def _diverged_trial(
         evidence=(),
         diverged=True,
     )
-
-
-def _bits_per_token(findings: Findings, untrained_loss: float) -> float:
-    """What one supervised token tells at most: the base's loss on ``tune``, or the choice of a label."""
-    assert findings.snapshot is not None
-    snapshot = findings.snapshot.record
-    if snapshot.task is Task.CLASSIFICATION:
-        return math.log2(max(2, len(snapshot.labels)))
-    return untrained_loss / math.log(2)
 
 
 def _train_pilot(

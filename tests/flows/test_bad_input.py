@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flows.command_line import app
 from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
+from tasks.evidence.dossier import Dossier
 from tests.conftest import SMOLLM2
 from tests.flows.conftest import NEVER_FULL, WriteRun
 
@@ -75,8 +76,7 @@ def test_data_that_breaks_its_contract_is_rejected_with_its_rows(
         assert word in result.output
     (dossier,) = (config.parent / "runs").glob("small-*")
     assert (dossier / "manifest.json").is_file()
-    decision = json.loads((dossier / "decisions" / "01-contract.json").read_bytes())
-    assert decision["verdict"] == "fail"
+    assert [decision.verdict for decision in Dossier(dossier).decisions()] == ["fail"]
     assert not (dossier / "snapshot").exists()
 
 

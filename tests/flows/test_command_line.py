@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from flows.command_line import app
 from flows.failing import EXIT_REQUIREMENT_UNMET
+from tasks.evidence.dossier import Dossier, read_permit
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 
@@ -18,7 +19,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "answers", "schema"])
+@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "verify", "answers", "schema"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -79,10 +80,9 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
 
     dossier = Path(report["dossier"])
     training = json.loads((dossier / "full" / "evidence.json").read_bytes())
-    permit = json.loads((dossier / "full" / "permit.json").read_bytes())
-    assert training["permit"] is not None
-    assert permit["run_id"] == report["run_id"]
-    assert permit["decision"]["gate"] == "escalation"
+    permit = read_permit((dossier / "full" / "permit.json").read_bytes())
+    assert permit.run_id == report["run_id"] and permit.digest() == training["permit"]
+    assert permit.decision.gate.value == "escalation" and permit.price_processor_hours > 0.0
     assert training["cost"]["peak_memory_bytes"] > 2**28
 
     explained = json.loads(invoke("explain", str(dossier), "--json").stdout)
@@ -93,8 +93,12 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     page = (dossier / "report.html").read_text(encoding="utf-8")
     assert page.count('<figure class="interval">') == 7
     assert not [row["text"] for row in rows if row["text"] in page]
-    manifest = json.loads((dossier / "manifest.json").read_bytes())
-    assert "report.html" in {file["path"] for file in manifest["files"]}
+    assert "report.html" in {file.path for file in Dossier(dossier).manifest().files}
+    verified = invoke("verify", str(dossier), "--rescore", "20", "--json")
+    assert verified.exit_code == 0, verified.output
+    (found,) = json.loads(verified.stdout)
+    assert [check["check"] for check in found["checks"] if not check["looked_at"]] == []
+    assert "unsigned" in found["checks"][0]["note"] and not found["signed"]
 
 
 def test_copies_are_listed_and_those_unused_for_long_deleted(

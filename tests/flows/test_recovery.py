@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from tasks.audit.verify.verifying import verify_dossier
+from tasks.evidence.dossier import Dossier
+from tasks.evidence.ledger.book import open_ledger
 from tests.flows.conftest import NEVER_FULL, WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
@@ -127,11 +130,14 @@ def test_a_run_gone_on_with_on_other_data_keeps_nothing_of_the_attempt_before(
     data.write_text("\n".join(data.read_text(encoding="utf-8").splitlines()[:-5]) + "\n", encoding="utf-8")
     again = _run_here(config)
     assert again["run_id"] == report["run_id"]
-    listed = {file["path"] for file in json.loads((dossier / "manifest.json").read_bytes())["files"]}
+    listed = {file.path for file in Dossier(dossier).manifest().files}
     assert not [name for name in listed if name.startswith(("full/", "permit", "."))]
     made = {f"decisions/{n:02}-{each['gate']}.json" for n, each in enumerate(again["decisions"], start=1)}
     assert {name for name in listed if name.startswith("decisions/")} == made
     assert "decisions/04-justification.json" not in made
+    # The decisions of the attempt before stand in the ledger, and are known for what they are.
+    with open_ledger(str(dossier.parent / "ledger.sqlite"), read_only=True) as ledger:
+        assert verify_dossier(dossier, ledger=ledger).faults == ()
 
 
 def test_what_changed_is_done_again_and_nothing_else(write_run: WriteRun, rows: list[dict[str, str]]) -> None:

@@ -22,6 +22,7 @@ from data_contracts.records.evidence import (
     TrainingConditions,
     TrainingEvidence,
 )
+from data_contracts.records.permit import Redemption
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
 from data_contracts.records.rungs import Rung
@@ -38,7 +39,9 @@ from tasks.decisions.gates import (
 )
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import Dossier
-from tests.tasks.decisions.conftest import BRACKETED, DIGEST, RUN, points, right, trial
+from tasks.stages.recording import sign_permit
+from tests.tasks.decisions.conftest import BRACKETED, DIGEST, ISSUED, RUN, points, right, trial
+from tests.tasks.evidence.made import decide
 
 REASON = "launch in May, <b>whatever</b> | it takes"
 SCORE = 0.8
@@ -144,7 +147,7 @@ class Written:
         return record.digest()
 
     def decide(self, decision: Decision) -> Decision:
-        self.dossier.write_decision(len(self.dossier.decisions()) + 1, decision)
+        decide(self.dossier, decision)
         return decision
 
 
@@ -230,8 +233,10 @@ def escalated(unended: Written) -> Written:
         approval=approval,
     )
     escalation = unended.decide(decide_escalation(quality, fair, facts, policy=POLICY, run_id=RUN))
-    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
-    unended.dossier.write_permit(permit)
+    permit = issue_permit(escalation, **ISSUED)
+    unended.dossier.write_permit(sign_permit(permit))
+    redemption = Redemption(permit=permit.digest(), run_id=RUN, seed=17, training=DIGEST)
+    unended.dossier.write_record("redemptions/seed-17.json", redemption)
     unended.stage("full", training("full", permit=permit.digest(), seconds=7200.0))
     full = _scored(unended, "full", 0.95, ["full"])
     first = replace(pilot, scores=pilot.scores[:1], evidence=pilot.evidence[:1])

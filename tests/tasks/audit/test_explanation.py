@@ -22,6 +22,7 @@ from tasks.decisions.gates.need import BASE_LEVEL
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT
 from tests.tasks.audit.conftest import POLICY, REASON, Written, report_of, request_of, training
 from tests.tasks.decisions.conftest import ERROR_RATE, RUN, right
+from tests.tasks.evidence.made import finish
 
 
 def explained(written: Written, outcome: Outcome = Outcome.FULL_ACCEPTED) -> Explanation:
@@ -77,7 +78,7 @@ def test_every_claim_names_a_file_that_is_there(escalated: Written) -> None:
     explanation = explained(escalated)
     escalated.dossier.write_page("report.html", report_page(explanation, version="1"))
     escalated.dossier.write_report(report_of(escalated.dossier, Outcome.FULL_ACCEPTED))
-    escalated.dossier.finish(escalated.dossier.folder.name)
+    finish(escalated.dossier)
     files = {claim.file for answer in explanation.answers for claim in answer.claims}
     files |= {step.file for step in explanation.way}
     assert {file for file in files if not (escalated.dossier.folder / file).exists()} == set()

@@ -1,6 +1,5 @@
 """A dossier is complete or it is not, and only an unfinished one of the same request is gone on with."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
 from tasks.evidence.dossier import MANIFEST, Dossier, find_dossier, list_dossiers, open_dossier
 from tasks.evidence.files import write_atomically
+from tests.tasks.evidence.made import finish
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -66,9 +66,8 @@ def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path) -> None:
         dossier.add_stage("pilot", stage)
         assert not dossier.complete
         dossier.write_report(report(dossier))
-        dossier.finish(dossier.folder.name)
-    manifest = json.loads((dossier.folder / MANIFEST).read_bytes())
-    listed = {file["path"]: file["sha256"] for file in manifest["files"]}
+        finish(dossier)
+    listed = {file.path: file.sha256 for file in dossier.manifest().files}
     present = {
         path.relative_to(dossier.folder).as_posix(): digest_file(path)
         for path in dossier.folder.rglob("*")
@@ -89,7 +88,7 @@ def test_another_request_or_an_ended_run_gets_a_new_dossier(tmp_path: Path) -> N
     with open_dossier(tmp_path, "trec", DIGEST) as dossier:
         assert dossier.folder.name == first
         dossier.write_report(report(dossier))
-        dossier.finish(dossier.folder.name)
+        finish(dossier)
     assert begin(tmp_path) != first
 
 

@@ -1,0 +1,122 @@
+"""All checks of one dossier, each to its end: a fault in one hides nothing of another."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from data_contracts.records.ledger import Checkpoint
+from data_contracts.records.statements import Keyring
+from data_contracts.records.verification import Check, CheckResult, FoundFault, Verification
+from tasks.audit.verify.chain import chain_faults
+from tasks.audit.verify.data import data_faults
+from tasks.audit.verify.decisions import decision_faults
+from tasks.audit.verify.files import file_faults
+from tasks.audit.verify.held import UNREADABLE, Held, hold
+from tasks.audit.verify.permit import permit_faults
+from tasks.audit.verify.question import question_faults
+from tasks.audit.verify.request import request_faults
+from tasks.audit.verify.scores import score_faults
+from tasks.audit.verify.signatures import envelopes, signature_faults, unsigned
+from tasks.audit.verify.trainings import training_faults
+from tasks.audit.verify.way import way_faults
+from tasks.evidence.dossier import PERMIT, Dossier
+from tasks.evidence.ledger.book import Ledger
+
+RESCORES = "That the scores came from the models: --rescore ROWS asks the artifacts again."
+_NEVER_PROVEN = (
+    RESCORES,
+    "That the rows are what the world is like, or that nobody had seen the gate rows elsewhere.",
+)
+
+
+def verify_dossier(
+    folder: Path,
+    *,
+    keyring: Keyring | None = None,
+    ledger: Ledger | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Check], None] = lambda check: None,
+) -> Verification:
+    """Every fault of the dossier in ``folder``.
+
+    Args:
+        keyring: the keys that whoever verifies trusts; without one nobody knows who signed.
+        ledger: the ledger of its run, where there is one at hand.
+        checkpoint: of that ledger, as somebody else kept it.
+        progress: is told of each check before it begins.
+    """
+    progress(Check.REQUEST)
+    held = hold(Dossier(folder))
+    checks: list[CheckResult] = []
+
+    def check(which: Check, count: int, faults: Iterator[FoundFault], note: str = "") -> None:
+        progress(which)
+        unread = [fault for fault in held.unreadable if fault.check is which]
+        found = (*unread, *_guarded(which, faults))
+        checks.append(CheckResult(check=which, looked_at=count, note=note, faults=found))
+
+    signed = list(envelopes(held))
+    check(
+        Check.SIGNATURES,
+        len(signed),
+        iter(()) if keyring is None else signature_faults(held, keyring),
+        "" if keyring is not None else _unchecked(held, len(signed)),
+    )
+    check(Check.FILES, len(held.manifest.files) if held.manifest else 0, file_faults(held))
+    check(Check.REQUEST, 1, request_faults(held))
+    check(Check.DATA, len(held.snapshot.splits) if held.snapshot else 0, data_faults(held))
+    check(Check.QUESTION, 1 if held.registration else 0, question_faults(held))
+    check(Check.TRAININGS, len(held.trainings), training_faults(held))
+    check(Check.SCORES, len(held.scorings), score_faults(held))
+    check(Check.DECISIONS, len(held.decisions), decision_faults(held))
+    check(Check.WAY, len(held.decisions), way_faults(held))
+    check(Check.PERMIT, 1 if (held.folder / PERMIT).exists() else 0, permit_faults(held))
+    if ledger is None:
+        check(Check.LEDGER, 0, iter(()), "no ledger was at hand")
+    else:
+        own = sum(1 for _ in ledger.entries(held.run_id))
+        check(Check.LEDGER, own, chain_faults(held, ledger, checkpoint))
+    return Verification(
+        run_id=held.run_id,
+        dossier=str(folder),
+        outcome=held.report.outcome if held.report else None,
+        signed=keyring is not None and bool(signed) and not checks[0].faults,
+        checks=tuple(checks),
+        not_proven=tuple(_not_proven(held, keyring, ledger, checkpoint)),
+    )
+
+
+def _guarded(check: Check, faults: Iterable[FoundFault]) -> tuple[FoundFault, ...]:
+    found: list[FoundFault] = []
+    try:
+        found.extend(faults)
+    except UNREADABLE as error:
+        what = f"it could not be carried out to its end: {' '.join(str(error).split())[:300]}"
+        found.append(FoundFault(check=check, where="the check", what=what))
+    return tuple(found)
+
+
+def _unchecked(held: Held, count: int) -> str:
+    bare = unsigned(held)
+    if len(bare) == count:
+        return "unsigned: nothing tells who wrote this"
+    some = f"{len(bare)} of {count} files are unsigned; " if bare else ""
+    return f"{some}no keyring was given, so nobody checked who signed"
+
+
+def _not_proven(
+    held: Held, keyring: Keyring | None, ledger: Ledger | None, checkpoint: Checkpoint | None
+) -> Iterator[str]:
+    if keyring is None:
+        yield "Who wrote the dossier: that takes --keyring with public keys that you got elsewhere."
+    else:
+        yield "That whoever holds the pipeline's key did not write all of it: a signature names a key alone."
+    if ledger is None:
+        yield "That no decision or run was left out, and in which order they came: that takes --ledger."
+    elif checkpoint is None:
+        yield (
+            "That the ledger was not written anew as a whole, or cut short at its end: that takes "
+            "--checkpoint, kept by somebody else."
+        )
+    if any(each.record.answered_by for each in held.decisions):
+        yield "That the person named as having answered did so, unless the answer was signed by their key."
+    yield from _NEVER_PROVEN
