@@ -69,7 +69,7 @@ def require_redeemed(context: RunContext, rung: FullRung, training: str) -> None
         PermitRefusedError: with everything that is wrong.
     """
     redemption = rung.redemption
-    with open_ledger(ledger_location(context.settings.output), read_only=True) as ledger:
+    with open_ledger(ledger_location(context.settings.output)) as ledger:
         entries = [each for each in ledger.entries(context.run_id) if each.kind is EntryKind.PERMIT_REDEEMED]
     known = redemption.digest() in {entry.about for entry in entries}
     checks = (

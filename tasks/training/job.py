@@ -87,7 +87,7 @@ class TrainingJob(Record):
             base_name=self.base_name,
             base_digest=self.base_digest,
             head=Head(task=self.task, labels=self.labels, pad_token_id=self.pad_token_id),
-            rung=self._rung(),
+            rung=self.rung(),
             tokenizer=tokenizer,
             training=self.training,
             learning_rate=self.learning_rate,
@@ -95,7 +95,8 @@ class TrainingJob(Record):
             **{name: _read_rows(folder / name) for name in _ROWS},
         )
 
-    def _rung(self) -> PilotRung | FullRung:
+    def rung(self) -> PilotRung | FullRung:
+        """Raises ``PermitRefusedError`` as ``inputs`` does, and reads nothing."""
         if self.permitted is not None:
             return self.permitted.rung()
         assert self.pilot is not None
