@@ -50,6 +50,7 @@ from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.recording import note_fault, record_attempt, record_end
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
+from tasks.stages.signatures import require_signer
 from tasks.stages.watching import listener
 
 
@@ -60,6 +61,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     Ends in one named outcome; the flow run's state carries its name, and the dossier all of its reasons.
     """
     started = time.monotonic()
+    require_signer(settings)
     output = settings.output.resolve()
     require_writable(output)
     require_readable(settings)

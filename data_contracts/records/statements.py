@@ -38,6 +38,10 @@ class KeyringEntry(Record):
     def valid_at(self, at: datetime) -> bool:
         return self.valid_from <= at < self.valid_until
 
+    def __str__(self) -> str:
+        dates = f"{self.valid_from:%Y-%m-%d} to {self.valid_until:%Y-%m-%d}"
+        return f"{self.name}, of the role {self.role.value}, valid from {dates}"
+
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> "KeyringEntry":
         if self.valid_from >= self.valid_until:
@@ -50,6 +54,14 @@ class Keyring(Record):
 
     keys: tuple[KeyringEntry, ...]
     """Every name and every public key once: a key has one role, and a role of a name one key."""
+
+    def counting(self, public_key: str, role: KeyRole, at: datetime) -> KeyringEntry | None:
+        """The entry of a key, if its signatures of ``role`` count ``at`` that time."""
+        found = self.holding(public_key)
+        return found if found is not None and found.role is role and found.valid_at(at) else None
+
+    def holding(self, public_key: str) -> KeyringEntry | None:
+        return next((each for each in self.keys if each.public_key == public_key), None)
 
     @model_validator(mode="after")
     def _unique(self) -> "Keyring":

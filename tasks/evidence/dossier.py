@@ -35,6 +35,7 @@ MANIFEST = "manifest.json"
 REQUEST = "request.yaml"
 REGISTRATION = "registration.json"
 REPORT = "outcome.json"
+APPROVAL = "approval.json"
 PERMIT = "permit.json"
 REDEMPTION = "redemption.json"
 """Beside the weights that were trained under it."""
@@ -62,6 +63,10 @@ class Dossier:
     def write_decision(self, number: int, gate: Gate, envelope: bytes) -> None:
         """``envelope`` holds the statement of a ``DecisionRecord``."""
         write_atomically(self.folder / f"decisions/{number:02}-{gate.value}.json", envelope)
+
+    def write_approval(self, envelope: bytes) -> None:
+        """``envelope`` holds the statement of the ``Approval`` that the escalation gate was told."""
+        write_atomically(self.folder / APPROVAL, envelope)
 
     def write_permit(self, envelope: bytes) -> None:
         """``envelope`` holds the statement of a ``Permit``."""

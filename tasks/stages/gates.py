@@ -35,11 +35,10 @@ from tasks.audit.cited import CitedEvidence
 from tasks.audit.deciding import decide
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import first_that_fits, what_would_fit
-from tasks.decisions.gates.escalation import subject_of
 from tasks.decisions.ladder import demands_fairness
 from tasks.decisions.remedies import best_trial
-from tasks.evidence.approvals import read_approval
 from tasks.evidence.store import Stored
+from tasks.stages.answers import answer_to
 from tasks.stages.artifacts import show_decision
 from tasks.stages.base import score_base
 from tasks.stages.context import RunContext
@@ -146,6 +145,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
     best = best_trial(findings.trials, policy)
     evidence = best_trainings(context, findings)[0].stored.record
     job = _job(context, findings)
+    answer = answer_to(context, quality)
     facts = EscalationFacts(
         train_rows=findings.snapshot.record.split(Split.TRAIN).rows,
         processor_hours_spent=findings.processor_seconds / 3600.0,
@@ -153,7 +153,10 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
         available_memory_bytes=memory_of_a_process(context),
-        approval=read_approval(context.settings.output, subject_of(quality)),
+        requested_by=context.dossier.request().requested_by,
+        approval=answer.approval,
+        signed_by=answer.signed_by,
+        unusable=answer.unusable,
     )
     basis = EscalationBasis(
         quality=quality.digest(), fairness=fairness.digest(), facts=facts, distance=_distance(findings)

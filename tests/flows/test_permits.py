@@ -1,21 +1,33 @@
-"""A permit through whole runs: killed between redemption and training, and reused by a later run."""
+"""Permits and answers through whole runs: killed on the way, taken up by a later run, signed and forged."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from data_contracts.key_roles import KeyRole
+from data_contracts.records.decision import Decision
 from data_contracts.records.ledger import EntryKind, LedgerEntry
+from data_contracts.records.statements import Keyring
 from flows.command_line import app
+from flows.failing import EXIT_INPUT
+from tasks.decisions.gates.escalation import subject_of
+from tasks.evidence.approvals import read_approval, verify_approval, write_approval
 from tasks.evidence.dossier import PERMIT, read_permit
 from tasks.evidence.ledger.book import FILE, open_ledger
+from tasks.evidence.signing.keyrings import read_keyring
+from tasks.evidence.signing.keys import create_key, load_signer
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
+from tests.tasks.decisions.conftest import answer as made_answer
+from tests.tasks.evidence.test_approvals import stated
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
@@ -95,8 +107,77 @@ def test_killed_between_redemption_and_training_it_goes_on_under_the_same_permit
     redemption.write_bytes(content.replace(b'"seed":17', b'"seed":18'))
     told = CliRunner().invoke(app, ["verify", str(folder)])
     assert told.exit_code != 0 and "its seed is 18, and should be 17" in told.output
-    assert "holds no entry 'permit redeemed' of it" in told.output
+    assert "does not hold that it was redeemed" in told.output
     redemption.write_bytes(content)
     (folder / PERMIT).write_bytes((dossier / PERMIT).read_bytes())
     told = CliRunner().invoke(app, ["verify", str(folder)])
     assert told.exit_code != 0 and "its run_id is" in told.output
+
+
+def test_signed_from_the_first_decision_to_the_answer(
+    write_run: WriteRun, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {**ESCALATES, "escalation": {"approval": "signed"}, "record": {"signatures": "required"}}
+    config, output = write_run(rows, policy=policy, full=REFERENCE), tmp_path / "runs"
+    # Nothing is read: the data is not there, and nobody has noticed yet.
+    (tmp_path / "rows.jsonl").rename(tmp_path / "elsewhere.jsonl")
+    refused = CliRunner().invoke(app, ["run", str(config)])
+    assert refused.exit_code == EXIT_INPUT
+    assert "lorafirst keys new" in refused.output and "rows.jsonl" not in refused.output
+    assert not list(output.glob("*"))
+    (tmp_path / "elsewhere.jsonl").rename(tmp_path / "rows.jsonl")
+
+    keys = {
+        name: create_key(tmp_path / "keys", name=name, role=role, password=None, now=datetime.now(UTC))
+        for name, role in (("pipeline", KeyRole.PIPELINE), ("ada", KeyRole.APPROVER))
+    }
+    entries_of = [read_keyring(public).keys[0] for _, public in keys.values()]
+    keyring = tmp_path / "keyring.yaml"
+    keyring.write_text(yaml.safe_dump(Keyring(keys=tuple(entries_of)).model_dump(mode="json")))
+    monkeypatch.setenv("LORAFIRST_SIGNING_KEY_FILE", str(keys["pipeline"][0]))
+    monkeypatch.setenv("LORAFIRST_KEYRING", str(keyring))
+    waiting = run(config)
+    assert waiting["outcome"] == "awaiting_approval"
+
+    answer = ["approve", waiting["run_id"], "-o", str(output), "--reason", "launch in May"]
+    unsigned = CliRunner().invoke(app, [*answer, "--name", "Ada"])
+    assert unsigned.exit_code == EXIT_INPUT and "asks for signed answers" in unsigned.output
+    # Somebody who writes the ledger and the file himself is no approver.
+    forge_answer(output, waiting, keys["pipeline"][0])
+    forged = run(config)
+    assert forged["outcome"] == "awaiting_approval"
+    assert "has the role pipeline, and approver is needed" in approval_of(forged)["sentence"]
+    assert not (Path(forged["dossier"]) / "approval.json").exists()
+
+    assert CliRunner().invoke(app, [*answer, "--key", str(keys["ada"][0])]).exit_code == 0
+    allowed = run(config)
+    dossier = Path(allowed["dossier"])
+    assert allowed["outcome"].startswith("full_")
+    assert approval_of(allowed)["sentence"] == "ada allowed it (signed by ada): launch in May"
+    kept = read_approval((dossier / "approval.json").read_bytes())
+    verify_approval(kept, (dossier / "approval.json").read_bytes(), read_keyring(keyring), datetime.now(UTC))
+    verified = CliRunner().invoke(app, ["verify", str(dossier), "--keyring", str(keyring)])
+    assert verified.exit_code == 0, verified.output
+    explained = CliRunner().invoke(app, ["explain", str(dossier), "--markdown"]).output
+    assert "A signed permit of the escalation gate" in explained and "signed by ada" in explained
+    # Another answer in its place is found, whoever signed it.
+    (dossier / "approval.json").write_bytes(stated(kept.model_copy(update={"reason": "none"}), None))
+    told = CliRunner().invoke(app, ["verify", str(dossier), "--keyring", str(keyring)]).output
+    assert "it is not the answer that decisions/08-escalation.json rests on" in told
+    assert "it has no signature" in told
+
+
+def approval_of(report: dict[str, Any]) -> dict[str, Any]:
+    (decision,) = (each for each in report["decisions"] if each["gate"] == "escalation")
+    found: dict[str, Any] = next(rule for rule in decision["rules"] if rule["name"] == "approval")
+    return found
+
+
+def forge_answer(output: Path, waiting: dict[str, Any], key: Path) -> None:
+    quality = next(
+        Decision.model_validate(each) for each in waiting["decisions"] if each["gate"] == "quality"
+    )
+    forged = made_answer(subject=subject_of(quality), requested_by="somebody", key="pipeline")
+    with open_ledger(str(output / FILE)) as ledger:
+        ledger.append(EntryKind.APPROVAL, run_id=waiting["run_id"], about=forged.digest(), actor=forged.name)
+    write_approval(output, forged, stated(forged, load_signer(key, None)))

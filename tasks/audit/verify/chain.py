@@ -115,14 +115,15 @@ def _permits(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
     }
     for kind, files in ((EntryKind.PERMIT_ISSUED, issued), (EntryKind.PERMIT_REDEEMED, redeemed)):
         entered = {entry.about: entry for entry in own if entry.kind is kind}
-        word = kind.value.replace("_", " ")
+        done = kind.value.removeprefix("permit_")
         for file, digest in files.items():
             if entered.pop(digest, None) is None:
-                what = f"the ledger holds no entry {word!r} of it by this run"
+                what = f"the ledger does not hold that it was {done} by this run"
                 yield FoundFault(check=Check.LEDGER, where=file, what=what)
         for entry in entered.values():
             if not superseded(own, entry):
-                yield _fault(f"entry {entry.sequence}", f"{word!r}, and the dossier does not hold it")
+                what = f"a permit was {done}, and the dossier does not hold it"
+                yield _fault(f"entry {entry.sequence}", what)
 
 
 def _end(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:

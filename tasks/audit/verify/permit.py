@@ -10,7 +10,8 @@ from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule
 from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.verify.held import UNREADABLE, Held, HeldDecision
-from tasks.evidence.dossier import PERMIT, REDEMPTIONS, read_permit
+from tasks.evidence.approvals import read_approval
+from tasks.evidence.dossier import APPROVAL, PERMIT, REDEMPTIONS, read_permit
 
 
 def permit_faults(held: Held) -> Iterator[FoundFault]:
@@ -35,7 +36,11 @@ def permit_faults(held: Held) -> Iterator[FoundFault]:
     for each in held.decisions:
         basis = each.record.judgement.basis
         if isinstance(basis, EscalationBasis):
+            if basis.facts.requested_by != each.record.requested_by:
+                who = f"{basis.facts.requested_by} as who asked for the run, not {each.record.requested_by}"
+                yield _fault(each.file, f"the gate was told {who}")
             yield from _answer(held, each, basis.facts.approval)
+            yield from _answer_file(held, each, basis.facts.approval)
 
 
 def _read(held: Held) -> tuple[Permit | None, list[FoundFault]]:
@@ -124,6 +129,17 @@ def _answer(held: Held, each: HeldDecision, approval: Approval | None) -> Iterat
         yield _fault(each.file, f"{approval.name} asked for the run and answered for it")
     if not approval.reason.strip() or not approval.name.strip():
         yield _fault(each.file, "the answer has no name, or no reason")
+
+
+def _answer_file(held: Held, each: HeldDecision, approval: Approval | None) -> Iterator[FoundFault]:
+    path = held.folder / APPROVAL
+    try:
+        found = read_approval(path.read_bytes()) if path.is_file() else None
+    except UNREADABLE as error:
+        yield _fault(APPROVAL, f"it cannot be read: {' '.join(str(error).split())[:300]}")
+        return
+    if found != approval:
+        yield _fault(APPROVAL, f"it is not the answer that {each.file} rests on")
 
 
 def _fault(where: str, what: str) -> FoundFault:

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from data_contracts.errors import EnvelopeRefusedError
 from data_contracts.key_roles import KeyRole
+from data_contracts.records.bases import EscalationBasis, EscalationFacts
 from data_contracts.records.statements import Keyring
 from data_contracts.records.verification import Check, FoundFault
-from tasks.audit.verify.held import UNREADABLE, Held
-from tasks.evidence.dossier import MANIFEST, PERMIT
+from tasks.audit.verify.held import UNREADABLE, Held, HeldDecision
+from tasks.evidence.approvals import verify_approval
+from tasks.evidence.dossier import APPROVAL, MANIFEST, PERMIT
 from tasks.evidence.signing.envelopes import read_envelope, verify_envelope
 
 
@@ -34,6 +36,30 @@ def signature_faults(held: Held, keyring: Keyring) -> Iterator[FoundFault]:
         except EnvelopeRefusedError as error:
             for what in error.faults:
                 yield FoundFault(check=Check.SIGNATURES, where=file, what=what)
+    for each in held.decisions:
+        basis = each.record.judgement.basis
+        if isinstance(basis, EscalationBasis) and basis.facts.signed_by is not None:
+            yield from _answer_faults(held, each, basis.facts, keyring)
+
+
+def _answer_faults(
+    held: Held, each: HeldDecision, facts: EscalationFacts, keyring: Keyring
+) -> Iterator[FoundFault]:
+    """The gate was told that an approver's key had verified the answer."""
+    approval = facts.approval
+    if approval is None or approval.key != facts.signed_by:
+        what = f"it says that the answer was signed by {facts.signed_by}, and the answer does not"
+        yield FoundFault(check=Check.SIGNATURES, where=each.file, what=what)
+        return
+    try:
+        envelope = (held.folder / APPROVAL).read_bytes()
+        verify_approval(approval, envelope, keyring, datetime.fromisoformat(approval.answered_at))
+    except EnvelopeRefusedError as error:
+        for what in error.faults:
+            yield FoundFault(check=Check.SIGNATURES, where=APPROVAL, what=what)
+    except OSError as error:
+        what = f"it cannot be read: {error.strerror}"
+        yield FoundFault(check=Check.SIGNATURES, where=APPROVAL, what=what)
 
 
 def unsigned(held: Held) -> list[str]:

@@ -47,7 +47,7 @@ def decide_escalation(
     )
     rules = (
         *facts_rules,
-        _approval_rule(facts.approval, quality, policy),
+        _approval_rule(facts, quality, policy),
         *distance_rules(distance),
     )
     # A person is asked only about what everything else allows.
@@ -214,8 +214,9 @@ def _memory_rule(facts: EscalationFacts) -> RuleResult:
     )
 
 
-def _approval_rule(approval: Approval | None, quality: Decision, policy: Policy) -> RuleResult:
-    if policy.escalation.approval is ApprovalRule.NONE:
+def _approval_rule(facts: EscalationFacts, quality: Decision, policy: Policy) -> RuleResult:
+    rule = policy.escalation.approval
+    if rule is ApprovalRule.NONE:
         return plain_rule(
             APPROVAL,
             passed=True,
@@ -223,19 +224,41 @@ def _approval_rule(approval: Approval | None, quality: Decision, policy: Policy)
             threshold="none",
             sentence="The policy asks for nobody's approval.",
         )
-    # An answer to another question is none.
-    answer = approval if approval is not None and approval.subject == subject_of(quality) else None
+    answer, why = facts.approval, _why_it_does_not_count(facts, quality, policy)
     verdict = Verdict.INCONCLUSIVE
-    sentence = "A person has to allow full fine-tuning; nobody has answered yet."
-    if answer is not None:
+    sentence = f"A person has to allow full fine-tuning; {why}."
+    if answer is not None and why is None:
         verdict = Verdict.PASS if answer.approved else Verdict.FAIL
         word = "allowed" if answer.approved else "denied"
-        sentence = f"{answer.name} {word} it (recorded, not signed): {answer.reason}"
+        sentence = f"{answer.name} {word} it ({_how_given(facts, answer)}): {answer.reason}"
     return RuleResult(
         name=APPROVAL,
-        observed="no answer" if answer is None else f"{answer.name}: {answer.reason}",
+        observed="no answer" if answer is None or why is not None else f"{answer.name}: {answer.reason}",
         interval=None,
-        threshold="a person's recorded approval of this very decision",
+        threshold=f"a person's {rule.value} approval of this very decision",
         verdict=verdict,
         sentence=sentence,
     )
+
+
+def _why_it_does_not_count(facts: EscalationFacts, quality: Decision, policy: Policy) -> str | None:
+    """What is missing for an answer that counts; ``None`` where nothing is."""
+    answer = facts.approval
+    if answer is None and facts.unusable is not None:
+        return f"the answer that was given does not count: {facts.unusable}"
+    # An answer to another question is none.
+    if answer is None or answer.subject != subject_of(quality):
+        return "nobody has answered yet"
+    asked = {name.strip().casefold() for name in (facts.requested_by, answer.requested_by)}
+    given = {name.strip().casefold() for name in (answer.name, facts.signed_by or answer.name)}
+    if asked & given:
+        return f"the answer of {answer.name} does not count: who asked for the run cannot answer for it"
+    if policy.escalation.approval is ApprovalRule.SIGNED and facts.signed_by is None:
+        return f"the answer of {answer.name} does not count: no key of the keyring verifies it"
+    return None
+
+
+def _how_given(facts: EscalationFacts, answer: Approval) -> str:
+    if facts.signed_by is not None:
+        return f"signed by {facts.signed_by}"
+    return "recorded, not signed" if answer.key is None else "recorded; its signature was not verified"

@@ -86,10 +86,10 @@ class Ledger:
             connection.execute(ENTRIES.insert().values(**entry.model_dump(mode="json")))
         return entry
 
-    def entries(self, run_id: str | None = None) -> Iterator[LedgerEntry]:
-        """All entries, or those of one run, oldest first."""
+    def entries(self, run_id: str | None = None, *, about: Digest | None = None) -> Iterator[LedgerEntry]:
+        """All entries, or those of one run or about one record, oldest first."""
         with transaction(self.engine, self.where, writes=False) as connection:
-            yield from _entries(connection, run_id)
+            yield from _entries(connection, run_id, about)
 
     def checkpoint(self) -> Checkpoint:
         """What the ledger holds now. Kept elsewhere, it shows every later change of what it covers."""
@@ -168,10 +168,14 @@ def _require_version(connection: Connection, where: str) -> None:
         )
 
 
-def _entries(connection: Connection, run_id: str | None) -> Iterator[LedgerEntry]:
+def _entries(
+    connection: Connection, run_id: str | None, about: Digest | None = None
+) -> Iterator[LedgerEntry]:
     query = select(ENTRIES).order_by(ENTRIES.c.sequence)
     if run_id is not None:
         query = query.where(ENTRIES.c.run_id == run_id)
+    if about is not None:
+        query = query.where(ENTRIES.c.about == about)
     for row in connection.execute(query).mappings():
         yield LedgerEntry.model_validate(dict(row))
 

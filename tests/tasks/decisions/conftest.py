@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from data_contracts.records.base import Cost
-from data_contracts.records.pilots import PilotTrial, SweepPoint
+from data_contracts.records.pilots import Approval, PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings
@@ -64,6 +64,20 @@ def trial(number: int = 1, **changes: Any) -> PilotTrial:
         "evidence": (DIGEST,),
     }
     return PilotTrial(**{**values, **changes})
+
+
+def answer(**changes: Any) -> Approval:
+    """Ada's, recorded, to nothing in particular."""
+    values: dict[str, Any] = {
+        "approved": True,
+        "name": "Ada",
+        "reason": "because",
+        "subject": DIGEST,
+        "requested_by": "somebody",
+        "answered_at": "2026-01-02T03:04:05.000006Z",
+        "key": None,
+    }
+    return Approval(**{**values, **changes})
 
 
 def points(**losses: float | None) -> list[SweepPoint]:

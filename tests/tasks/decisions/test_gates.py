@@ -10,7 +10,6 @@ from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.metrics import Metric, Task
 from data_contracts.records.permit import Permit, PermitIssuer
-from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
@@ -38,6 +37,7 @@ from tests.tasks.decisions.conftest import (
     ERROR_RATE,
     ISSUED,
     RUN,
+    answer,
     errors,
     points,
     right,
@@ -50,6 +50,7 @@ ENOUGH = EscalationFacts(
     processor_hours_of_full=1.0,
     peak_memory_bytes_of_full=1,
     available_memory_bytes=2,
+    requested_by="somebody",
     approval=None,
 )
 
@@ -209,12 +210,8 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
     quality = quality_of(right(0.8, seeds=5), right(0.5), policy)
 
     def decide(approved: bool | None, subject: str) -> Decision:
-        answer = (
-            None
-            if approved is None
-            else Approval(approved=approved, name="Ada", reason="because", subject=subject)
-        )
-        return escalation_of(quality, ENOUGH.model_copy(update={"approval": answer}), policy)
+        given = None if approved is None else answer(approved=approved, subject=subject)
+        return escalation_of(quality, ENOUGH.model_copy(update={"approval": given}), policy)
 
     asked = subject_of(quality)
     assert decide(None, asked).verdict is Verdict.INCONCLUSIVE
@@ -224,6 +221,62 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
     assert "Ada" in next(rule.sentence for rule in decide(True, asked).rules if rule.name == APPROVAL)
     # The same evidence is the same question in another run.
     assert subject_of(quality.model_copy(update={"run_id": "run-2"})) == asked
+
+
+WAITS = {
+    "by the requester": ({}, {"name": " Somebody"}, "who asked for the run cannot answer for it"),
+    "by the requester of the run that waited": (
+        {"requested_by": "another"},
+        {"name": "somebody"},
+        "who asked for the run cannot answer for it",
+    ),
+    "by the requester's key": ({"signed_by": "somebody"}, {"key": "somebody"}, "who asked for the run"),
+    "that could not be read": ({"unusable": "its payload is no JSON", "approval": None}, {}, "no JSON"),
+}
+
+
+@pytest.mark.parametrize("rule", ["recorded", "signed"])
+@pytest.mark.parametrize("name", WAITS)
+def test_an_answer_that_does_not_count_is_none_and_says_why(name: str, rule: str) -> None:
+    facts, given, why = WAITS[name]
+    decision = answered(rule, facts, given)
+    told = next(each for each in decision.rules if each.name == APPROVAL)
+    assert decision.verdict is told.verdict is Verdict.INCONCLUSIVE
+    assert "does not count" in told.sentence and why in told.sentence and told.observed == "no answer"
+
+
+def answered(rule: str, facts: dict[str, Any], given: dict[str, Any]) -> Decision:
+    policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": rule}})
+    quality = quality_of(right(0.8, seeds=5), right(0.5), policy)
+    approval = answer(subject=subject_of(quality), **given)
+    return escalation_of(quality, ENOUGH.model_copy(update={"approval": approval, **facts}), policy)
+
+
+@pytest.mark.parametrize(
+    ("rule", "facts", "given", "verdict", "how"),
+    [
+        ("recorded", {}, {}, Verdict.PASS, "(recorded, not signed)"),
+        ("recorded", {}, {"key": "ada"}, Verdict.PASS, "(recorded; its signature was not verified)"),
+        ("recorded", {"signed_by": "ada"}, {"key": "ada"}, Verdict.PASS, "(signed by ada)"),
+        ("signed", {"signed_by": "ada"}, {"key": "ada"}, Verdict.PASS, "(signed by ada)"),
+        (
+            "signed",
+            {"signed_by": "ada"},
+            {"key": "ada", "approved": False},
+            Verdict.FAIL,
+            "denied it (signed",
+        ),
+        ("signed", {}, {"key": "ada"}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+        ("signed", {}, {}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+        ("signed", {}, {"approved": False}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+    ],
+)
+def test_how_an_answer_was_given_is_said_and_held_to_the_policy(
+    rule: str, facts: dict[str, Any], given: dict[str, Any], verdict: Verdict, how: str
+) -> None:
+    decision = answered(rule, facts, given)
+    assert decision.verdict is verdict
+    assert how in next(each.sentence for each in decision.rules if each.name == APPROVAL)
 
 
 def test_nobody_is_asked_about_what_is_not_allowed_anyway() -> None:

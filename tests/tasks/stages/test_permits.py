@@ -391,6 +391,7 @@ def escalated(run: Run) -> None:
         processor_hours_of_full=3.5,
         peak_memory_bytes_of_full=1,
         available_memory_bytes=2,
+        requested_by="somebody",
         approval=None,
     )
     basis = EscalationBasis(quality=OTHER, fairness=OTHER, facts=facts, distance=None)

@@ -166,7 +166,8 @@ def test_answers_are_entered_before_they_count(context: RunContext, tmp_path: Pa
     ended = report(context.dossier).model_copy(
         update={"outcome": Outcome.AWAITING_APPROVAL, "decisions": (quality,)}
     )
-    context.dossier.write_request(request("run-1"))
+    settings = context.settings.model_dump(mode="json")
+    context.dossier.write_request(request("run-1").model_copy(update={"settings": settings}))
     context.dossier.write_report(ended)
     finish(context.dossier)
 
@@ -182,6 +183,6 @@ def test_answers_are_entered_before_they_count(context: RunContext, tmp_path: Pa
     (tmp_path / FILE).write_bytes(b"no database" * 100)
     with pytest.raises(LedgerError):
         answer(False)
-    subject = subject_of(quality)
-    kept = read_approval(tmp_path, subject)
-    assert kept is not None and kept.approved, "the answer that could not be entered does not count"
+    (file,) = (tmp_path / ".approvals").iterdir()
+    kept = read_approval(file.read_bytes())
+    assert kept.approved and kept.subject == subject_of(quality), "what could not be entered does not count"
