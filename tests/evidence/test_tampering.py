@@ -538,6 +538,88 @@ def _a_permit_removed_is_missed(forger: Forger) -> None:
     (forger.folder / "permit.json").unlink()
 
 
+def _restated_permit(**changes: Any) -> Callable[[Forger], None]:
+    def restate(forger: Forger) -> None:
+        forger.restate("permit.json", lambda permit: permit.update(changes), forger.key)
+
+    return restate
+
+
+_LATE = "2099-01-01T00:00:00.000000Z"
+for _name, _value, _check, _what in (
+    ("price_processor_hours", 0.0, Check.PERMIT, "its price is 0.0 processor hours"),
+    ("seeds", [17, 18], Check.PERMIT, "its seeds is (17, 18)"),
+    ("issuer", "laboratory", Check.PERMIT, "its issuer is laboratory"),
+    ("expires_at", _LATE, Check.LEDGER, "does not hold that it was issued"),
+):
+    _do = _restated_permit(**{_name: _value})
+    ATTACKS.append(Attack(f"a_permit_of_another_{_name}", _do, _check, "permit.json", _what, insider=True))
+
+
+@attack(Check.SIGNATURES, "permit.json", "bad: not of this content")
+def _a_permit_edited_under_its_signature(forger: Forger) -> None:
+    forger.resay("permit.json", lambda permit: permit.update(expires_at=_LATE))
+
+
+REDEMPTION = "redemptions/seed-17.json"
+
+
+@by_insider(Check.PERMIT, REDEMPTION, "what full was redeemed for cannot be read")
+def _a_redemption_removed(forger: Forger) -> None:
+    (forger.folder / REDEMPTION).unlink()
+
+
+@by_insider(Check.LEDGER, "ledger, entry", "a permit was redeemed, and the dossier does not hold it")
+def _a_redemption_removed_is_missed(forger: Forger) -> None:
+    (forger.folder / REDEMPTION).unlink()
+
+
+@by_insider(Check.LEDGER, REDEMPTION, "does not hold that it was redeemed")
+def _a_redemption_for_another_training(forger: Forger) -> None:
+    forger.edit(REDEMPTION, lambda redemption: redemption.update(training="sha256:" + "5" * 64))
+
+
+@by_insider(Check.PERMIT, REDEMPTION, "its permit is sha256:5")
+def _a_redemption_of_another_permit(forger: Forger) -> None:
+    forger.edit(REDEMPTION, lambda redemption: redemption.update(permit="sha256:" + "5" * 64))
+
+
+@by_insider(Check.PERMIT, "full/permit.json", "this was trained for a benchmark")
+def _weights_of_the_laboratory(forger: Forger) -> None:
+    forger.restate("full/permit.json", lambda permit: permit.update(issuer="laboratory"), forger.key)
+
+
+@by_insider(Check.PERMIT, "full/permit.json", "it is not the permit that the training names")
+def _weights_trained_under_another_permit(forger: Forger) -> None:
+    forger.restate("full/permit.json", lambda permit: permit.update(price_processor_hours=9.0), forger.key)
+
+
+@by_insider(Check.PERMIT, "approval.json", "it is not the answer that")
+def _an_answer_for_another_reason(forger: Forger) -> None:
+    forger.restate("approval.json", lambda answer: answer.update(reason="whatever"), None)
+
+
+@by_insider(Check.PERMIT, "approval.json", "it is not the answer that")
+def _an_answer_removed(forger: Forger) -> None:
+    (forger.folder / "approval.json").unlink()
+
+
+@by_insider(Check.PERMIT, ESCALATION, "the gate was told Eve as who asked for the run")
+def _a_requester_that_the_gate_was_told(forger: Forger) -> None:
+    def eve(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["requested_by"] = "Eve"
+
+    forger.restate(forger.decision_file("escalation"), eve, forger.key)
+
+
+@by_insider(Check.PERMIT, ESCALATION, "signed by ada, and the answer does not say so")
+def _a_signature_that_the_gate_was_told(forger: Forger) -> None:
+    def ada(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["signed_by"] = "ada"
+
+    forger.restate(forger.decision_file("escalation"), ada, forger.key)
+
+
 # The ledger, by somebody who owns the database.
 
 

@@ -6,12 +6,10 @@ from data_contracts.records.bases import EscalationBasis
 from data_contracts.records.decision import Gate, Verdict
 from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.permit import Permit, PermitIssuer, Redemption
-from data_contracts.records.pilots import Approval
-from data_contracts.records.policy import ApprovalRule
 from data_contracts.records.verification import Check, FoundFault
+from tasks.audit.verify.answers import answer_faults
 from tasks.audit.verify.held import UNREADABLE, Held, HeldDecision
-from tasks.evidence.approvals import read_approval
-from tasks.evidence.dossier import APPROVAL, PERMIT, REDEMPTIONS, read_permit
+from tasks.evidence.dossier import PERMIT, REDEMPTIONS, read_permit
 
 
 def permit_faults(held: Held) -> Iterator[FoundFault]:
@@ -33,14 +31,7 @@ def permit_faults(held: Held) -> Iterator[FoundFault]:
     else:
         yield from _issued(held, permit, passed[-1])
         yield from _redeemed(held, permit, full)
-    for each in held.decisions:
-        basis = each.record.judgement.basis
-        if isinstance(basis, EscalationBasis):
-            if basis.facts.requested_by != each.record.requested_by:
-                who = f"{basis.facts.requested_by} as who asked for the run, not {each.record.requested_by}"
-                yield _fault(each.file, f"the gate was told {who}")
-            yield from _answer(held, each, basis.facts.approval)
-            yield from _answer_file(held, each, basis.facts.approval)
+    yield from answer_faults(held)
 
 
 def _read(held: Held) -> tuple[Permit | None, list[FoundFault]]:
@@ -114,32 +105,6 @@ def _trained_under(held: Held, name: str, record: TrainingEvidence) -> Iterator[
         seed=record.seed,
     ):
         yield _fault(file, what)
-
-
-def _answer(held: Held, each: HeldDecision, approval: Approval | None) -> Iterator[FoundFault]:
-    if each.record.answered_by != (None if approval is None else approval.name):
-        yield _fault(each.file, "it names somebody else as who answered than the answer does")
-    if held.policy is None or held.policy.escalation.approval is ApprovalRule.NONE:
-        return
-    if approval is None:
-        if each.decision.verdict is Verdict.PASS:
-            yield _fault(each.file, "the policy asks for a person's approval, and there is none")
-        return
-    if approval.name.strip().casefold() == each.record.requested_by.strip().casefold():
-        yield _fault(each.file, f"{approval.name} asked for the run and answered for it")
-    if not approval.reason.strip() or not approval.name.strip():
-        yield _fault(each.file, "the answer has no name, or no reason")
-
-
-def _answer_file(held: Held, each: HeldDecision, approval: Approval | None) -> Iterator[FoundFault]:
-    path = held.folder / APPROVAL
-    try:
-        found = read_approval(path.read_bytes()) if path.is_file() else None
-    except UNREADABLE as error:
-        yield _fault(APPROVAL, f"it cannot be read: {' '.join(str(error).split())[:300]}")
-        return
-    if found != approval:
-        yield _fault(APPROVAL, f"it is not the answer that {each.file} rests on")
 
 
 def _fault(where: str, what: str) -> FoundFault:
