@@ -19,6 +19,7 @@ from data_contracts.records.ledger import Checkpoint
 from data_contracts.records.statements import Keyring, KeyringEntry
 from data_contracts.records.verification import Check, Verification
 from tasks.audit.checkpoints import checkpoint_bytes, read_checkpoint
+from tasks.audit.rescoring import rescore_dossier
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.dossier import MANIFEST
 from tasks.evidence.ledger.book import open_ledger
@@ -679,6 +680,27 @@ def test_what_nobody_touched_is_in_order(recorded: Recorded) -> None:
 def test_a_copy_elsewhere_is_in_order(recorded: Recorded, stranger: CryptoSigner, tmp_path: Path) -> None:
     forger = copy_of(recorded.dossier, recorded.ledger, tmp_path, recorded.key, stranger)
     assert verified(forger.folder, forger.ledger, recorded.keyring).faults == ()
+
+
+def test_answers_that_the_model_does_not_give_are_found_by_asking_it(
+    recorded: Recorded, stranger: CryptoSigner, tmp_path: Path
+) -> None:
+    """Made up so that scores, means and answers agree; nothing but the artifact itself tells otherwise."""
+    forger = copy_of(recorded.dossier, recorded.ledger, tmp_path, recorded.key, stranger)
+
+    def right(columns: dict[str, list[Any]]) -> None:
+        columns["answer"] = list(columns["reference"])
+        columns["accuracy"] = [1.0] * len(columns["answer"])
+        columns["right_label_probability"] = [0.97] * len(columns["answer"])
+
+    forger.rescore(f"{PILOT}/gate", right)
+    forger.complete(recorded.key)
+    found = verified(forger.folder, forger.ledger, recorded.keyring)
+    assert not [fault for fault in found.faults if fault.check is Check.SCORES]
+    asked = rescore_dossier(found, forger.folder, rows=20)
+    told = [str(fault) for fault in asked.faults if fault.check is Check.RESCORING]
+    assert len(told) >= 15 and all(f"{PILOT}/gate/scores.parquet: row" in each for each in told)
+    assert not any("--rescore" in sentence for sentence in asked.not_proven)
 
 
 @pytest.mark.parametrize(
