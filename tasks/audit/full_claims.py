@@ -15,7 +15,7 @@ from tasks.audit.way import Step
 from tasks.decisions.gates.escalation import APPROVAL
 from tasks.decisions.gates.rules import GAIN
 from tasks.evidence.dossier import PERMIT, REDEMPTIONS, REPORT, REQUEST, read_permit
-from tasks.evidence.signing.payloads import signature_count
+from tasks.evidence.signing.payloads import key_ids
 
 
 def full_cost(
@@ -67,7 +67,7 @@ def permission(cited: Cited, dossier: Path, ended: str) -> Iterator[Claim]:
 def _permit(dossier: Path) -> Iterator[Claim]:
     try:
         envelope = (dossier / PERMIT).read_bytes()
-        permit, signed = read_permit(envelope), signature_count(envelope) > 0
+        permit, signed = read_permit(envelope), bool(key_ids(envelope))
     except FileNotFoundError:
         return
     except (OSError, EnvelopeRefusedError):

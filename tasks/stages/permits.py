@@ -18,7 +18,7 @@ from tasks.evidence.dossier import PERMIT, REDEMPTIONS, read_permit
 from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.redeeming import Redeemed, Work, may_be_used_again, redeem
-from tasks.evidence.signing.payloads import signature_count
+from tasks.evidence.signing.payloads import key_ids
 from tasks.evidence.signing.signers import trusted_keys
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
@@ -39,7 +39,7 @@ def issue(context: RunContext, findings: Findings) -> Permit:
     envelope = _had_before(context, fresh) or sign_permit(fresh)
     permit = read_permit(envelope)
     record_permit(context, permit, envelope)
-    signed = "signed" if signature_count(envelope) else "unsigned"
+    signed = "signed" if key_ids(envelope) else "unsigned"
     listener().noted(f"Permit for {permit.rung}, {signed}: {permit.terms}.")
     return permit
 

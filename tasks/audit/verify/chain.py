@@ -107,8 +107,7 @@ def _answers(held: Held, everything: Sequence[LedgerEntry]) -> Iterator[FoundFau
 
 def _permits(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
     """The permit and what it was redeemed for stand there, and nothing else does."""
-    permit = held.dossier.permit()
-    issued = {} if permit is None else {PERMIT: permit.digest()}
+    issued = {} if held.permit is None else {PERMIT: held.permit.digest()}
     redeemed = {
         path.relative_to(held.folder).as_posix(): digest_file(path)
         for path in sorted((held.folder / REDEMPTIONS).glob("*.json"))

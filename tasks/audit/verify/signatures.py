@@ -1,7 +1,6 @@
 """Who signed: every envelope of the dossier against the keyring of whoever verifies."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 
 from data_contracts.errors import EnvelopeRefusedError
@@ -9,7 +8,7 @@ from data_contracts.key_roles import KeyRole
 from data_contracts.records.bases import EscalationBasis, EscalationFacts
 from data_contracts.records.statements import Keyring
 from data_contracts.records.verification import Check, FoundFault
-from tasks.audit.verify.held import UNREADABLE, Held
+from tasks.audit.verify.held import Held
 from tasks.evidence.approvals import verify_approval
 from tasks.evidence.dossier import APPROVAL, MANIFEST, PERMIT
 from tasks.evidence.signing.envelopes import read_envelope, verify_envelope
@@ -19,10 +18,8 @@ def envelopes(held: Held) -> Iterator[tuple[str, bytes, str]]:
     """File, content and time of everything that the pipeline's key should have signed."""
     for each in held.decisions:
         yield each.file, each.envelope, each.record.made_at
-    with suppress(*UNREADABLE):  # which the check of permits tells
-        permit = held.dossier.permit()
-        if permit is not None:
-            yield PERMIT, (held.folder / PERMIT).read_bytes(), permit.issued_at
+    if held.permit is not None:
+        yield PERMIT, (held.folder / PERMIT).read_bytes(), held.permit.issued_at
     if held.manifest is not None:
         yield MANIFEST, (held.folder / MANIFEST).read_bytes(), held.manifest.made_at
 
