@@ -20,18 +20,10 @@ from tasks.evidence.dossier import REQUEST
 from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
-from tasks.evidence.signing.model_keys import model_key, model_signer, sign_model
+from tasks.evidence.signing.model_keys import model_key, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
-
-
-def require_usable_keys() -> None:
-    """Raises ``InputError`` if a key was given that cannot sign, before hours are spent on what it should."""
-    pipeline_signer()
-    key = model_key()
-    if key is not None:
-        model_signer(key)
 
 
 def record_attempt(context: RunContext) -> None:

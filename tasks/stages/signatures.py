@@ -8,6 +8,7 @@ from data_contracts.records.policy import SignatureRule
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.statements import Keyring
 from tasks.evidence.signing.keys import public_key_of
+from tasks.evidence.signing.model_keys import model_key, model_signer
 from tasks.evidence.signing.signers import (
     KEY_FILE_VARIABLE,
     KEY_VARIABLE,
@@ -22,12 +23,15 @@ _MAKE_ONE = (
 )
 
 
-def require_signer(settings: RunSettings) -> None:
+def require_signers(settings: RunSettings) -> None:
     """Returns only if what the run writes will be signed as its policy, and whoever pinned a keyring, ask.
 
     Raises:
         InputError: a key is missing, cannot be used, or does not count.
     """
+    models = model_key()
+    if models is not None:
+        model_signer(models)
     signer, keyring = pipeline_signer(), pinned_keyring()
     if signer is None and settings.policy.record.signatures is SignatureRule.REQUIRED:
         raise InputError.single(

@@ -9,7 +9,8 @@ from data_contracts.errors import InputError
 from data_contracts.key_roles import KeyRole
 from data_contracts.records.settings import RunSettings
 from tasks.evidence.signing.keys import create_key
-from tasks.stages.signatures import require_signer
+from tasks.evidence.signing.model_keys import create_model_key
+from tasks.stages.signatures import require_signers
 
 NOW = datetime.now(UTC)
 
@@ -48,12 +49,12 @@ def key(
 
 def told(settings: RunSettings) -> str:
     with pytest.raises(InputError) as caught:
-        require_signer(settings)
+        require_signers(settings)
     return str(caught.value)
 
 
 def test_only_who_asks_for_signatures_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_signer(settings_of(tmp_path, "optional"))
+    require_signers(settings_of(tmp_path, "optional"))
     required = settings_of(tmp_path, "required")
     said = told(required)
     assert "lorafirst keys new" in said and "LORAFIRST_SIGNING_KEY_FILE=" in said
@@ -61,7 +62,7 @@ def test_only_who_asks_for_signatures_needs_a_key(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("LORAFIRST_SIGNING_KEY_FILE", secret)
     assert "none was given" in told(required), "a key that cannot be used is no key"
     monkeypatch.setenv("LORAFIRST_KEY_PASSWORD", "secret")
-    require_signer(required)
+    require_signers(required)
 
 
 def test_who_pins_a_keyring_signs_with_a_key_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_who_pins_a_keyring_signs_with_a_key_of_it(tmp_path: Path, monkeypatch: 
     said = told(optional)
     assert "LORAFIRST_KEYRING" in said and "lorafirst keys new" in said and "unset" in said
     monkeypatch.setenv("LORAFIRST_SIGNING_KEY_FILE", secret)
-    require_signer(optional)
+    require_signers(optional)
     for name, role, days, found in (
         ("stranger", KeyRole.PIPELINE, 0, "a key that is not in it"),
         ("ada", KeyRole.APPROVER, 0, "ada, of the role approver"),
@@ -83,3 +84,13 @@ def test_who_pins_a_keyring_signs_with_a_key_of_it(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("LORAFIRST_SIGNING_KEY_FILE", other)
         monkeypatch.setenv("LORAFIRST_KEYRING", public if name == "stranger" else ring)
         assert found in told(optional)
+
+
+def test_a_key_for_models_that_cannot_sign_is_told_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORAFIRST_MODEL_KEY_FILE", str(tmp_path / "nothing.key"))
+    assert "LORAFIRST_MODEL_KEY_FILE" in told(settings_of(tmp_path, "optional"))
+    secret, _ = create_model_key(tmp_path, name="models", password=None)
+    monkeypatch.setenv("LORAFIRST_MODEL_KEY_FILE", str(secret))
+    require_signers(settings_of(tmp_path, "optional"))
