@@ -1,7 +1,5 @@
 """Each rung changes exactly the weights it may, learns, and can be loaded by others."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from tasks.training.fit import Fitted, fit, planned_steps
 from tasks.training.loading import load_base
 from tasks.training.rungs import FullRung, PilotRung, prepare
 from tasks.training.score import score
+from tests.forked import run_script
 from tests.tasks.training.conftest import Encoded, given_of
 
 DIGEST = "sha256:" + "0" * 64
@@ -155,10 +154,9 @@ assert "tasks" not in sys.modules
 """
     labels = str(len(encoded.head.labels))
     arguments = [str(encoded.base), str(tmp_path / "adapter"), str(tmp_path / "rows.npz"), labels]
-    result = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    theirs = np.array([float(line) for line in result.stdout.split()])
+    ended = run_script(script, *arguments)
+    assert ended.code == 0, ended.errors
+    theirs = np.array([float(line) for line in ended.said.split()])
     assert np.abs(ours - theirs).max() < 1e-4
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from tasks.training.fit import Fitted, fit
 from tasks.training.inputs import TrainingInputs
 from tasks.training.rungs import FullRung, PilotRung
 from tasks.training.score import score
+from tests.forked import Forked
 from tests.tasks.training.conftest import Encoded
-from tests.tasks.training.train_once import DIGEST, Job
+from tests.tasks.training.train_once import DIGEST, Job, train_once
 
 pytestmark = pytest.mark.slow
 
@@ -121,26 +121,22 @@ def rung(full: bool, method: str = "lora") -> PilotRung | FullRung:
 
 @pytest.mark.parametrize("full", [False, True])
 def test_wherever_it_is_broken_off_it_ends_alike(full: bool, small: Encoded, tmp_path: Path) -> None:
-    """At every step, before the first checkpoint too, and twice in one training."""
+    """At every step, before the first checkpoint too; what is wrong once stays so to the end."""
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
     whole = train(small, tmp_path / "whole", full=full)
-    assert whole.conditions.resumed_from_steps == ()
-    expected = Result.of(tmp_path / "whole")
-    kills: list[tuple[int, ...]] = [(1,), (3,), (4, 5), (6,), (7,)] if not full else [(3, 6)]
-    for steps in kills:
-        folder = tmp_path / f"broken-{steps}"
-        folder.mkdir()
-        for step in steps:
-            with pytest.raises(KilledError):
-                train(small, folder, full=full, kill_at=step)
-        fitted = train(small, folder, full=full)
-        assert Result.of(folder) == expected, steps
-        assert (fitted.rows_seen, fitted.supervised_tokens) == (whole.rows_seen, whole.supervised_tokens)
-        # A step is killed before its own checkpoint is written.
-        resumed = tuple((step - 1) // 2 * 2 for step in steps if step > 2)
-        assert fitted.conditions.resumed_from_steps == resumed
-        assert (fitted.earlier.seconds > 0) == bool(resumed)
+    assert whole.conditions.resumed_from_steps == () and whole.earlier.seconds == 0
+    steps = (3, 6) if full else (1, 3, 4, 5, 6, 7)
+    for step in steps:
+        with pytest.raises(KilledError):
+            train(small, tmp_path / "broken", full=full, kill_at=step)
+    fitted = train(small, tmp_path / "broken", full=full)
+    assert Result.of(tmp_path / "broken") == Result.of(tmp_path / "whole")
+    assert (fitted.rows_seen, fitted.supervised_tokens) == (whole.rows_seen, whole.supervised_tokens)
+    # A step is killed before its own checkpoint is written.
+    resumed = tuple((step - 1) // 2 * 2 for step in steps if step > 2)
+    assert fitted.conditions.resumed_from_steps == resumed
+    assert fitted.earlier.seconds > 0
 
 
 @pytest.mark.parametrize("method", ["adalora", "pissa", "dora", "adapter"])
@@ -222,54 +218,44 @@ class Ran:
         return [line.removeprefix("tell ") for line in self.lines if line.startswith("tell ")]
 
 
-def run(job: Path, at: dict[int, Callable[["subprocess.Popen[str]"], None]] | None = None) -> Ran:
+def run(job: Job, at: dict[int, Callable[[Forked], None]] | None = None) -> Ran:
     """Runs the job and does what ``at`` says as soon as a step is told."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tasks.training.train_once", str(job)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Freed memory goes back at once, so that a limit means the same at every step.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
-    )
-    assert process.stdout is not None and process.stderr is not None
+    process = Forked(train_once, job)
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         for step, action in (at or {}).items():
             if lines[-1] == f"step {step}":
                 action(process)
-    errors = process.stderr.read()
     code = process.wait(timeout=60)
-    assert "Traceback" not in errors, errors
+    assert "Traceback" not in process.errors(), process.errors()
     return Ran(code, lines)
 
 
-def kill(process: "subprocess.Popen[str]") -> None:
+def kill(process: Forked) -> None:
     process.send_signal(signal.SIGKILL)
 
 
 @pytest.fixture
-def job(small: Encoded, tmp_path: Path) -> Callable[..., Path]:
+def job(small: Encoded, tmp_path: Path) -> Callable[..., Job]:
     for name, rows in (("train", small.train), ("tune", small.tune)):
         rows.save_to_disk(tmp_path / "rows" / name)
 
-    def write(name: str, **changes: Any) -> Path:
+    def write(name: str, **changes: Any) -> Job:
         (tmp_path / name).mkdir(exist_ok=True)
         changes["training"] = {**TRAINING, **changes.get("training", {})}
-        made = Job(
+        return Job(
             labels=small.head.labels,
             folder=str(tmp_path / name),
             **{"base": str(small.base), "rows": str(tmp_path / "rows"), **changes},
         )
-        return made.write(tmp_path / name / "job.json")
 
     return write
 
 
 @pytest.mark.parametrize("full", [False, True])
 def test_a_killed_process_ends_alike_after_the_same_command(
-    full: bool, job: Callable[..., Path], tmp_path: Path
+    full: bool, job: Callable[..., Job], tmp_path: Path
 ) -> None:
     options = {"full": full, "dropout": 0.0 if full else 0.1}
     assert run(job("whole", **options)).code == 0
@@ -283,14 +269,14 @@ def test_a_killed_process_ends_alike_after_the_same_command(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_end_it_saves_and_says_where_it_goes_on(
-    number: signal.Signals, code: int, job: Callable[..., Path], tmp_path: Path
+    number: signal.Signals, code: int, job: Callable[..., Job], tmp_path: Path
 ) -> None:
     never = {"checkpoint_steps": None}
     assert run(job("whole", training=never)).code == 0
     asked = job("asked", training=never)
     at: dict[int, float] = {}
 
-    def ask(process: "subprocess.Popen[str]") -> None:
+    def ask(process: Forked) -> None:
         at[0] = time.monotonic()
         process.send_signal(number)
 
@@ -308,7 +294,7 @@ def test_asked_to_end_it_saves_and_says_where_it_goes_on(
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
-    job: Callable[..., Path], tmp_path: Path
+    job: Callable[..., Job], tmp_path: Path
 ) -> None:
     assert run(job("whole")).code == 0
     # The limit allows no more than a third of what a checkpoint's weights take, from step 3 on.
@@ -324,7 +310,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
     assert Result.of(tmp_path / "limited") == Result.of(tmp_path / "whole")
 
 
-def test_a_full_file_system_is_survived_alike(job: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_full_file_system_is_survived_alike(job: Callable[..., Job], tmp_path: Path) -> None:
     """A real file system of 300 kB, which holds no checkpoint; needs root."""
     tiny = tmp_path / "tiny"
     tiny.mkdir()
@@ -361,7 +347,7 @@ LONG: dict[str, Any] = {"effective_batch_size": 32, "micro_batch_size": 32, "max
 
 
 def test_where_memory_runs_out_fewer_rows_at_once_give_the_same_step(
-    job: Callable[..., Path], long_rows: str, still: str, tmp_path: Path
+    job: Callable[..., Job], long_rows: str, still: str, tmp_path: Path
 ) -> None:
     """A real limit on the address space, from step 1 on; no dropout, so that the rows alone decide."""
     options = {"rows": long_rows, "base": still, "training": {**LONG, "checkpoint_steps": 2}}
@@ -381,7 +367,7 @@ def test_where_memory_runs_out_fewer_rows_at_once_give_the_same_step(
 
 
 def test_after_memory_ran_out_a_killed_process_goes_on_with_fewer_rows(
-    job: Callable[..., Path], long_rows: str, tmp_path: Path
+    job: Callable[..., Job], long_rows: str, tmp_path: Path
 ) -> None:
     training = {**LONG, "checkpoint_steps": 2}
     limited = job("short", rows=long_rows, training=training, spare_after=1, spare_bytes=200 * 2**20)
@@ -393,7 +379,7 @@ def test_after_memory_ran_out_a_killed_process_goes_on_with_fewer_rows(
 
 
 def test_where_not_one_row_fits_the_error_says_what_would_help(
-    job: Callable[..., Path], long_rows: str
+    job: Callable[..., Job], long_rows: str
 ) -> None:
     ended = run(job("none", rows=long_rows, training=LONG, spare_after=1, spare_bytes=-16 * 2**20))
     assert ended.code == 1
