@@ -77,6 +77,10 @@ def test_it_covers_no_other_method() -> None:
         (make_decision(verdict=Verdict.INCONCLUSIVE), "says inconclusive"),
         (make_decision(gate=Gate.QUALITY), "of the quality gate"),
         (make_decision(rules=0), "holds no rules"),
+        (
+            make_decision().model_copy(update={"rules": make_decision(verdict=Verdict.FAIL).rules}),
+            "a rule of",
+        ),
         (make_decision().model_copy(update={"run_id": "run-0"}), "decision of run"),
         (make_decision().model_copy(update={"policy": OTHER}), "decision under policy"),
     ],

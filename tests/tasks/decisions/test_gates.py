@@ -225,6 +225,11 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
 
 WAITS = {
     "by the requester": ({}, {"name": " Somebody"}, "who asked for the run cannot answer for it"),
+    "by the requester of this run": (
+        {"requested_by": "ada"},
+        {"requested_by": "another"},
+        "who asked for the run cannot answer for it",
+    ),
     "by the requester of the run that waited": (
         {"requested_by": "another"},
         {"name": "somebody"},
