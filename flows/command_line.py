@@ -12,6 +12,7 @@ import typer
 from flows import (
     contract_commands,
     explain_command,
+    export_command,
     key_commands,
     ledger_commands,
     plan_command,
@@ -180,6 +181,15 @@ app.command(
 
 Exit codes: 0 no fault, 1 faults, 2 unusable input."""
 )(verify_command.verify)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst export trec6-20261122`
+
+* `lorafirst export trec6-20261122 --without-weights --to /srv/audit/`
+
+Exit codes: 0 packed, 1 the dossier is damaged, 2 unusable input."""
+)(export_command.export)
 
 
 class ReadableSplit(StrEnum):
