@@ -384,6 +384,9 @@ class RunSettings(Record):
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
+    license: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = "unknown"
+    """Of the model that is made, as the model card names it: ``apache-2.0``, ``mit``, ``other`` or another
+    identifier of the Hub. It depends on the base's and the data's, which nobody reads here."""
     machine_hour_price: float | None = Field(default=None, ge=0.0)
     """What an hour of this machine costs, in a currency of your own; ``lorafirst plan`` then tells costs."""
 

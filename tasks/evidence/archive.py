@@ -170,6 +170,6 @@ def _appearing(target: Path) -> Iterator[IO[bytes]]:
         raise InputError.single(
             f"--to {target}",
             expected="a place that can be written to, with room for the dossier",
-            found=f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}",
+            found=": ".join(filter(None, (error.strerror or type(error).__name__, error.filename))),
             remedy="choose another place",
         ) from error

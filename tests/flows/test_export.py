@@ -86,7 +86,7 @@ def test_the_printed_commands_check_it(answered: Path, tmp_path: Path) -> None:
     [
         (lambda folder: (folder / "outcome.json").unlink(), "outcome.json is not there"),
         (lambda folder: (folder / "more.txt").write_text("x"), "more.txt was added"),
-        (lambda folder: _flip(folder / "snapshot" / "gate.parquet"), "snapshot/gate.parquet has other content"),
+        (lambda folder: _flip(folder / "snapshot" / "gate.parquet"), "gate.parquet has other content"),
         (lambda folder: _append(folder / "report.html"), "report.html has"),
     ],
 )  # fmt: skip
