@@ -11,6 +11,7 @@ import typer
 
 from flows import (
     contract_commands,
+    decisions_command,
     explain_command,
     export_command,
     key_commands,
@@ -190,6 +191,15 @@ app.command(
 
 Exit codes: 0 packed, 1 the dossier is damaged, 2 unusable input."""
 )(export_command.export)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst decisions --to decisions.csv`
+
+* `lorafirst decisions --output /srv/runs --to decisions.parquet`
+
+Exit codes: 0 written, 1 written, but for dossiers that cannot be read, 2 unusable input."""
+)(decisions_command.decisions)
 
 
 class ReadableSplit(StrEnum):
