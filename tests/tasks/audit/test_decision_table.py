@@ -25,7 +25,11 @@ def call(output: Path, to: Path, *options: str) -> Any:
 
 @pytest.fixture
 def output(escalated: Written) -> Path:
-    """A run that went all the way, and one that has decided nothing yet."""
+    """A run that went all the way and decided something on no rule, and one that has decided nothing yet."""
+    justified = escalated.dossier.decisions()[-1]
+    told = justified.rules[0].model_copy(update={"decides": False})
+    escalated.decide(justified.model_copy(update={"rules": (told,)}))
+    escalated.decide(justified.model_copy(update={"rules": ()}))
     escalated.dossier.write_report(report_of(escalated.dossier, Outcome.FULL_ACCEPTED, "full/model"))
     finish(escalated.dossier)
     folder = escalated.dossier.folder
@@ -42,6 +46,10 @@ def test_each_rule_is_a_row_with_its_figures(escalated: Written, output: Path) -
     assert (found.runs, found.decisions, found.unreadable) == (2, len(decisions), ())
     rows = found.table.to_pylist()
     expected = [(n, d, rule) for n, d in enumerate(decisions, 1) for rule in d.rules]
+    without = rows.pop()
+    assert (without["number"], without["rule"], without["sentence"]) == (
+        len(decisions), None, decisions[-1].sentence,
+    )  # fmt: skip
     assert len(rows) == len(expected) > 15
     for row, (number, decision, rule) in zip(rows, expected, strict=True):
         assert (row["number"], row["gate"], row["verdict"]) == (number, decision.gate, decision.verdict)
