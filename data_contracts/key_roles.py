@@ -10,3 +10,5 @@ class KeyRole(StrEnum):
     """Decisions, permits and checkpoints."""
     APPROVER = "approver"
     """A person's answers to escalations."""
+    MODEL = "model"
+    """Folders of accepted models, by OpenSSF model-signing; no such key stands in a keyring."""

@@ -9,7 +9,7 @@ import glob
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -255,18 +255,27 @@ def _keys_on_the_way(location: tuple[str | int, ...]) -> set[str | int]:
             continue
         keys.add(part)
         field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        model = _model_in(field.annotation) if field else None
     return keys
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The one model that an annotation leads to, through ``None`` and lists; ``None`` for several or none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    models = [model for part in get_args(annotation) if (model := _model_in(part)) is not None]
+    return models[0] if len(models) == 1 else None
 
 
 def _fields_at(location: list[str | int]) -> list[str]:
     model: type[BaseModel] = RunSettings
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if isinstance(part, int):
+            continue
+        inner = _model_in(model.model_fields[part].annotation)
+        if inner is None:
             return []
-        model = annotation
+        model = inner
     return list(model.model_fields)
 
 

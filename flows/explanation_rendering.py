@@ -32,6 +32,7 @@ def print_explanation(explanation: Explanation) -> None:
             _claim(console, Text(file, style="red"), "")
     console.print()
     console.print(Text("Files are those of the dossier; manifest.json lists them with their digests.", "dim"))
+    console.print(Text(f"The decisions are {explanation.signature}.", "dim"))
 
 
 def _told(step: Step) -> Text:

@@ -47,7 +47,7 @@ from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
-from tasks.stages.recording import note_fault, record_attempt, record_end
+from tasks.stages.recording import note_fault, record_attempt, record_end, require_usable_keys
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.watching import listener
@@ -65,6 +65,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     require_readable(settings)
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
+    require_usable_keys()
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()

@@ -27,7 +27,9 @@ def keys() -> None:
 
 * `lorafirst keys new --output ~/.lorafirst`
 
-* `lorafirst keys new --name ada --role approver --password`"""
+* `lorafirst keys new --name ada --role approver --password`
+
+* `lorafirst keys new --name models --role model`, for `model_signing verify key --public_key ...`"""
 )
 def new(
     name: Annotated[str, typer.Option(help="Whose key it is; also the name of its files.")] = "pipeline",
@@ -39,26 +41,36 @@ def new(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an Ed25519 key: NAME.key, which nobody else may see, and NAME.keyring.yaml, for everybody."""
+    """Make a key: NAME.key, which nobody else may see, and NAME.keyring.yaml, for everybody.
+
+    Keys are Ed25519, but for `--role model`, whose tool takes P-256: its public key is NAME.pub.pem.
+    """
     from datetime import UTC, datetime
 
     from data_contracts.errors import InputError
     from tasks.evidence.signing.keys import PASSWORD_VARIABLE, create_key
+    from tasks.evidence.signing.model_keys import create_model_key
 
     password = os.environ.get(PASSWORD_VARIABLE)
     if ask_password and not password:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     try:
-        secret, public = create_key(output, name=name, role=role, password=password, now=datetime.now(UTC))
+        if role is KeyRole.MODEL:
+            secret, public = create_model_key(output, name=name, password=password)
+        else:
+            now = datetime.now(UTC)
+            secret, public = create_key(output, name=name, role=role, password=password, now=now)
     except InputError as error:
         fail(error, EXIT_INPUT, as_json)
     if as_json:
-        paths = {"private_key": str(secret), "keyring": str(public), "encrypted": bool(password)}
+        kind = "public_key" if role is KeyRole.MODEL else "keyring"
+        paths = {"private_key": str(secret), kind: str(public), "encrypted": bool(password)}
         typer.echo(json.dumps(paths, indent=2))
         return
     protected = "encrypted" if password else "NOT encrypted: whoever can read it can sign"
     typer.echo(f"{secret}  the private key, {protected}")
-    typer.echo(f"{public}  the public key, a keyring for whoever verifies")
+    form = "PEM" if role is KeyRole.MODEL else "a keyring"
+    typer.echo(f"{public}  the public key, {form} for whoever verifies")
 
 
 def signer_from(path: Path | None) -> "CryptoSigner | None":

@@ -22,6 +22,8 @@ from data_contracts.records.base import Cost
 from data_contracts.records.decision import Decision, Gate, Outcome, RunReport, Verdict
 from data_contracts.records.snapshot import ContractRule
 from tasks.audit.overview import RunEntry, RunView, broken_rules
+from tasks.audit.signed import signature_note
+from tasks.evidence.dossier import Dossier
 
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
@@ -103,6 +105,7 @@ def print_report(report: RunReport) -> None:
     if report.accepted_artifact:
         _say(console, Text(f"model    {report.dossier}/{report.accepted_artifact}"))
     _say(console, Text(f"dossier  {report.dossier}"))
+    _say(console, Text(f"         {signature_note(Dossier(Path(report.dossier)))}", style="dim"))
     console.print(
         f"[dim]{report.seconds:,.0f} s, peak memory {report.peak_memory_bytes / 2**30:.1f} GiB[/dim]"
     )
@@ -129,12 +132,17 @@ def print_runs(entries: Sequence[RunEntry], output: Path) -> None:
     if not entries:
         console.print(f"No runs in {output}. Start one with `lorafirst run CONFIG`.")
         return
-    table = Table("run", "outcome", "asked at (UTC)", "by", "what it means", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    # What is typed again must not be cut, however narrow the terminal.
+    for column in ("run", "outcome"):
+        table.add_column(column, no_wrap=True, overflow="fold")
+    for column in ("asked (UTC)", "by", "what it means"):
+        table.add_column(column)
     for entry in entries:
         outcome = entry.outcome.value if entry.outcome else "not ended"
         table.add_row(
             entry.run_id,
-            outcome,
+            Text.assemble(outcome, ("" if entry.signed else "\nunsigned", "dim")),
             f"{entry.requested_at:%Y-%m-%d %H:%M}",
             Text(entry.requested_by),
             Text(entry.sentence),

@@ -12,6 +12,7 @@ from data_contracts.records.looks import Registration
 from data_contracts.records.settings import RunSettings
 from tasks.audit import claims, full_claims
 from tasks.audit.claims import Claim
+from tasks.audit.signed import signature_note
 from tasks.audit.stage_records import read_stages
 from tasks.audit.way import Step, the_way
 from tasks.evidence.dossier import REGISTRATION, REPORT, REQUEST, Dossier, find_dossier
@@ -42,6 +43,8 @@ class Explanation(Record):
     seconds: float | None
     """Of the whole run's last start; ``None`` while it has not ended."""
     peak_memory_bytes: int | None
+    signature: str
+    """Whether the decisions are signed, and what that is worth unchecked."""
     unreadable: tuple[str, ...]
     """Files that should tell more and cannot be read."""
 
@@ -95,6 +98,7 @@ def explain_dossier(dossier: Dossier, report: RunReport | None) -> Explanation:
         way=way,
         seconds=report.seconds if report is not None else None,
         peak_memory_bytes=report.peak_memory_bytes if report is not None else None,
+        signature=signature_note(dossier),
         unreadable=(*((REQUEST,) if settings is None else ()), *faults, *unreadable),
     )
 

@@ -27,6 +27,7 @@ def explanation_markdown(explanation: Explanation) -> str:
     if explanation.unreadable:
         lines += ["", "## What cannot be read", "", *(f"- `{file}`" for file in explanation.unreadable)]
     lines += ["", "Files are those of the dossier; `manifest.json` lists them with their digests."]
+    lines += [f"The decisions are {explanation.signature}."]
     return "\n".join(lines) + "\n"
 
 

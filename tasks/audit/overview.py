@@ -9,6 +9,7 @@ from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity
+from tasks.audit.signed import signature_note
 from tasks.audit.stage_records import read_stages, stage_line
 from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
 from tasks.evidence.store import RECORD_FILE
@@ -23,6 +24,8 @@ class RunEntry(Record):
     sentence: str
     requested_by: str
     requested_at: datetime
+    signed: bool = False
+    """Whether every decision has a signature; nobody has checked it."""
 
 
 class RunView(Record):
@@ -35,6 +38,8 @@ class RunView(Record):
     """One line per stage, in the order of its folders."""
     decisions: tuple[Decision, ...]
     report: RunReport | None
+    signature: str
+    """Whether the decisions are signed, and what that is worth unchecked."""
     dossier: str
 
 
@@ -54,6 +59,7 @@ def read_run(output: Path, run: str) -> RunView:
         stages=tuple(_stage_lines(dossier.folder)),
         decisions=dossier.decisions(),
         report=dossier.report(),
+        signature=signature_note(dossier),
         dossier=str(dossier.folder.resolve()),
     )
 
@@ -87,6 +93,7 @@ def _entry(dossier: Dossier) -> RunEntry:
         sentence=report.sentence if report else "Start it again with the same command.",
         requested_by=request.requested_by,
         requested_at=request.requested_at,
+        signed=bool(dossier.signed_by()),
     )
 
 

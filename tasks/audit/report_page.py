@@ -54,6 +54,7 @@ def _overview(explanation: Explanation) -> Html:
         "asked by": explanation.requested_by,
         "asked at (UTC)": f"{explanation.requested_at:%Y-%m-%d %H:%M}",
     }
+    entries["decisions"] = explanation.signature
     if explanation.seconds is not None:
         entries["took"] = f"{explanation.seconds:,.0f} s"
     if explanation.peak_memory_bytes is not None:

@@ -27,7 +27,7 @@ from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
-from tasks.evidence.signing.payloads import predicate_of, unverified_statement
+from tasks.evidence.signing.payloads import key_ids, predicate_of, unverified_statement
 
 R = TypeVar("R", bound=Record)
 
@@ -138,6 +138,11 @@ class Dossier:
             ArtifactDamagedError: a file holds no such statement.
         """
         return tuple(read_decision(path) for path in self.decision_paths())
+
+    def signed_by(self) -> tuple[str, ...]:
+        """Ids of the keys that every decision claims to be signed by; empty where one is unsigned."""
+        claimed = [key_ids(path.read_bytes()) for path in self.decision_paths()]
+        return tuple(sorted(frozenset.intersection(*claimed))) if claimed else ()
 
     def decision_paths(self) -> tuple[Path, ...]:
         """The files of the decisions, in the order in which they were made."""

@@ -19,9 +19,18 @@ from tasks.decisions.alternatives import alternatives_to
 from tasks.evidence.dossier import REQUEST
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
+from tasks.evidence.signing.model_keys import model_key, model_signer, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+
+
+def require_usable_keys() -> None:
+    """Raises ``InputError`` if a key was given that cannot sign, before hours are spent on what it should."""
+    pipeline_signer()
+    key = model_key()
+    if key is not None:
+        model_signer(key)
 
 
 def record_attempt(context: RunContext) -> None:
@@ -65,8 +74,20 @@ def note_permit(context: RunContext, permit: Permit) -> None:
     _note(context, EntryKind.PERMIT_ISSUED, permit.digest(), actor=f"gate {permit.decision.gate.value}")
 
 
+def _sign_accepted(context: RunContext, report: RunReport) -> None:
+    """Signs the folder of what was accepted, where there is a key for that.
+
+    Raises:
+        InputError: there is one, and it cannot be used.
+    """
+    key = model_key()
+    if key is not None and report.accepted_artifact is not None:
+        sign_model(context.dossier.folder / report.accepted_artifact, key)
+
+
 def record_end(context: RunContext, report: RunReport) -> None:
     """Writes the report, enters it, and then the manifest: the dossier is complete."""
+    _sign_accepted(context, report)
     context.dossier.write_report(report)
     entry = _note(context, EntryKind.OUTCOME, report.digest(), actor="run")
     manifest = Manifest(

@@ -46,6 +46,19 @@ def test_an_unknown_key_is_told_with_its_line_and_the_nearest_name(tmp_path: Pat
     assert "did you mean 'rank'?" in problem
 
 
+def test_keys_inside_lists_and_optional_parts_are_named(tmp_path: Path) -> None:
+    slices = "    slices:\n    - {column: label, equals: HUM, marign: 0.1}\n"
+    rails = f"  guardrails:\n{slices}    forgetting: {{margn: 1}}\n"
+    told = "\n".join(problems_of(tmp_path, GOOD + rails))
+    for expected in (
+        "line 13, policy.guardrails.slices.0.name",
+        "policy.guardrails.slices.0.marign",
+        "did you mean 'margin'?",
+        "line 14, policy.guardrails.forgetting.margn",
+    ):
+        assert expected in told, told
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("task: classification\n", "").replace("source: rows.jsonl", "sorce: rows.jsonl")
     problems = problems_of(tmp_path, text + "seed: many\n")

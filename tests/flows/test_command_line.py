@@ -101,6 +101,14 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     (found,) = json.loads(verified.stdout)
     assert [check["check"] for check in found["checks"] if not check["looked_at"]] == []
     assert "unsigned" in found["checks"][0]["note"] and not found["signed"]
+    # Whoever looks in another way is told, too.
+    for command in (
+        ("runs", "-o", str(tmp_path / "runs")),
+        ("show", str(dossier)),
+        ("explain", str(dossier)),
+    ):
+        assert "unsigned" in invoke(*command).output, command
+    assert "unsigned: nothing tells who wrote it" in page
 
 
 def test_copies_are_listed_and_those_unused_for_long_deleted(

@@ -88,12 +88,16 @@ def _differences(again: Decision, stored: Decision) -> Iterator[str]:
 
 
 def _rule_differences(again: RuleResult, stored: RuleResult) -> Iterator[str]:
+    differs = False
+    if not _close(again.interval, stored.interval):
+        differs = True
+        yield f"the interval of {again.name!r} is {again.interval}, and the file says {stored.interval}"
     for name in ("verdict", "threshold", "decides", "observed", "sentence"):
         one, other = getattr(again, name), getattr(stored, name)
-        if one != other:
+        # What follows from a difference that was told is not told again.
+        if one != other and not (differs and name in ("observed", "sentence")):
+            differs = True
             yield f"the {name} of {again.name!r} is {_short(one)}, and the file says {_short(other)}"
-    if not _close(again.interval, stored.interval):
-        yield f"the interval of {again.name!r} is {again.interval}, and the file says {stored.interval}"
 
 
 def _close(one: Interval | None, other: Interval | None) -> bool:

@@ -36,17 +36,10 @@ def create_key(
     Raises:
         InputError: the name cannot be one, the key is there already, or the folder cannot be written to.
     """
-    if not re.fullmatch(KEY_NAME, name):
-        raise InputError.single(
-            "--name",
-            expected="up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first",
-            found=repr(name),
-            remedy="choose another name",
-        )
+    require_key_name(name)
     private = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    secret, public = folder / f"{name}.key", folder / f"{name}.keyring.yaml"
     begin = now.astimezone(UTC).replace(microsecond=0)
     entry = KeyringEntry(
         name=name,
@@ -56,10 +49,31 @@ def create_key(
         valid_until=begin + VALID_FOR,
     )
     document = Keyring(keys=(entry,)).model_dump(mode="json")
+    return write_key_pair(
+        folder / f"{name}.key",
+        pem,
+        folder / f"{name}.keyring.yaml",
+        yaml.safe_dump(document, sort_keys=False).encode(),
+    )
+
+
+def require_key_name(name: str) -> None:
+    """Raises ``InputError`` if keys cannot be called so."""
+    if not re.fullmatch(KEY_NAME, name):
+        raise InputError.single(
+            "--name",
+            expected="up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first",
+            found=repr(name),
+            remedy="choose another name",
+        )
+
+
+def write_key_pair(secret: Path, pem: bytes, public: Path, content: bytes) -> tuple[Path, Path]:
+    """Writes both, the private one with mode 0600 and only where no key lies yet; raises ``InputError``."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        secret.parent.mkdir(parents=True, exist_ok=True)
         _write_secret(secret, pem)
-        write_atomically(public, yaml.safe_dump(document, sort_keys=False).encode())
+        write_atomically(public, content)
     except OSError as error:
         raise InputError.single(
             f"key {secret}",

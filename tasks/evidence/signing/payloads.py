@@ -47,6 +47,14 @@ def unverified_statement(content: bytes) -> Statement:
     return statement
 
 
+def key_ids(content: bytes) -> frozenset[str]:
+    """The keys by which an envelope claims to be signed; empty where nobody signed, or it is no envelope."""
+    try:
+        return frozenset(str(signature["keyid"]) for signature in json.loads(content)["signatures"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
 def predicate_of(statement: Statement, predicate_type: str, kind: type[R]) -> R:
     """The record that was signed.
 

@@ -80,9 +80,9 @@ def test_a_table_of_text_reads_as_the_other_one(output: Path, tmp_path: Path) ->
     assert len(texts) == len(rows) == report["rows"]
     for text, row in zip(texts, rows, strict=True):
         for name in ("sentence", "observed", "rule", "outcome"):
-            assert text[name] == row[name]
+            assert text[name] == (row[name] or "")
         assert text["mean"] == "" if row["mean"] is None else float(text["mean"]) == row["mean"]
-        assert text["decides"] == str(row["decides"]).lower()
+        assert text["decides"] == ("" if row["decides"] is None else str(row["decides"]).lower())
     assert any("," in text["sentence"] and "<b>whatever</b> |" in text["sentence"] for text in texts)
 
 

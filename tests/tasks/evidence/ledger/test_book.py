@@ -31,7 +31,7 @@ def append(ledger: Ledger, run_id: str = "run", *, once: bool = False) -> int:
 
 
 def writer(location: str, name: str, count: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.tasks.evidence.ledger.writing", location, name, str(count)]
+    command = [sys.executable, "-m", "benchmarks.ledger_writer", location, name, str(count)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

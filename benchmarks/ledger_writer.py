@@ -1,4 +1,4 @@
-"""A process that appends: ``python -m tests.tasks.evidence.ledger.writing LOCATION WRITER COUNT``.
+"""A process that appends: ``python -m benchmarks.ledger_writer LOCATION WRITER COUNT``.
 
 Each entry that ``append`` returned is printed, so that whoever kills this process knows what was acted upon.
 """
@@ -14,7 +14,7 @@ def main(location: str, writer: str, count: int) -> None:
     with open_ledger(location) as ledger:
         for number in range(count):
             about = digest_json([writer, number])
-            entry = ledger.append(EntryKind.DECISION, run_id=writer, about=about, actor="test")
+            entry = ledger.append(EntryKind.DECISION, run_id=writer, about=about, actor="writer")
             print(entry.sequence, entry.entry_digest, flush=True)
 
 
