@@ -17,6 +17,7 @@ from flows import (
     key_commands,
     ledger_commands,
     plan_command,
+    redact_command,
     verify_command,
 )
 from flows.failing import (
@@ -200,6 +201,15 @@ app.command(
 
 Exit codes: 0 written, 1 written, but for dossiers that cannot be read, 2 unusable input."""
 )(decisions_command.decisions)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst redact trec6-20261122 --reason "the rows were withdrawn"`
+
+* `lorafirst redact trec6-20261122 --by Ada --reason "retention ended" --store --yes --json`
+
+Exit codes: 0 the dossier holds no texts any more, 1 it is damaged, 2 unusable input, or not wanted."""
+)(redact_command.redact)
 
 
 class ReadableSplit(StrEnum):

@@ -19,6 +19,7 @@ from data_contracts.records.archive import Archive
 from data_contracts.records.base import FileRecord, digest_file
 from tasks.evidence.dossier import MANIFEST, Dossier
 from tasks.evidence.files import flush_folder
+from tasks.evidence.redaction import files_now
 
 WEIGHTS = (".safetensors",)
 """How the names of files of model weights end; lorafirst writes no others."""
@@ -33,7 +34,8 @@ def write_archive(
 ) -> Archive:
     """Packs a complete dossier into ``target``, below a folder with the run's id.
 
-    Each file is held against the manifest while it is read, so that what is packed is what was recorded.
+    Each file is held against the manifest (or the redaction) while it is read, so that what is packed is what
+    was recorded.
     ``progress`` is told of bytes.
 
     Raises:
@@ -43,16 +45,16 @@ def write_archive(
     require_ended(dossier)
     _require_files_alone(dossier.folder)
     _require_outside(dossier.folder, target)
-    manifest = dossier.manifest()
+    run_id, files = dossier.manifest().run_id, files_now(dossier)
     own = _record(dossier.folder, MANIFEST)
-    _require_no_fault(dossier, _listing_faults(dossier.folder, [own, *manifest.files]))
-    left_out = tuple(file for file in manifest.files if without_weights and file.path.endswith(WEIGHTS))
-    packed = sorted({own, *manifest.files} - set(left_out), key=lambda file: file.path)
+    _require_no_fault(dossier, _listing_faults(dossier.folder, [own, *files]))
+    left_out = tuple(file for file in files if without_weights and file.path.endswith(WEIGHTS))
+    packed = sorted({own, *files} - set(left_out), key=lambda file: file.path)
     with _appearing(target) as stream:
-        changed = _pack(dossier.folder, manifest.run_id, packed, stream, progress)
+        changed = _pack(dossier.folder, run_id, packed, stream, progress)
         _require_no_fault(dossier, changed)
     return Archive(
-        run_id=manifest.run_id,
+        run_id=run_id,
         path=str(target),
         size_bytes=target.stat().st_size,
         sha256=digest_file(target),
@@ -119,7 +121,7 @@ def _require_no_fault(dossier: Dossier, faults: Iterator[str] | Sequence[str]) -
     found = list(faults)
     if found:
         raise ArtifactDamagedError(
-            f"{dossier.folder} is not what its manifest says:\n"
+            f"{dossier.folder} is not what its manifest (and its redaction, if any) says:\n"
             + "\n".join(f"  - {fault}" for fault in found)
             + "\n  to do: restore these files; `lorafirst verify` tells what else they are needed for"
         )

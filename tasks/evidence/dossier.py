@@ -37,6 +37,8 @@ REGISTRATION = "registration.json"
 REPORT = "outcome.json"
 PERMIT = "permit.json"
 FAULT = "fault.json"
+LOCKS = ".locks"
+"""Beside the dossiers."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,6 @@ def find_dossier(output: Path, run: str) -> Dossier:
 
 
 def _lock(output: Path, run_id: str) -> FileLock:
-    folder = output / ".locks"
+    folder = output / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{run_id}.lock", timeout=0)
