@@ -11,10 +11,13 @@ import typer
 
 from flows import (
     contract_commands,
+    decisions_command,
     explain_command,
+    export_command,
     key_commands,
     ledger_commands,
     plan_command,
+    redact_command,
     verify_command,
 )
 from flows.failing import (
@@ -180,6 +183,33 @@ app.command(
 
 Exit codes: 0 no fault, 1 faults, 2 unusable input."""
 )(verify_command.verify)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst export trec6-20261122`
+
+* `lorafirst export trec6-20261122 --without-weights --to /srv/audit/`
+
+Exit codes: 0 packed, 1 the dossier is damaged, 2 unusable input."""
+)(export_command.export)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst decisions --to decisions.csv`
+
+* `lorafirst decisions --output /srv/runs --to decisions.parquet`
+
+Exit codes: 0 written, 1 written, but for dossiers that cannot be read, 2 unusable input."""
+)(decisions_command.decisions)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst redact trec6-20261122 --reason "the rows were withdrawn"`
+
+* `lorafirst redact trec6-20261122 --by Ada --reason "retention ended" --store --yes --json`
+
+Exit codes: 0 the dossier holds no texts any more, 1 it is damaged, 2 unusable input, or not wanted."""
+)(redact_command.redact)
 
 
 class ReadableSplit(StrEnum):

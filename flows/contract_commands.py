@@ -183,7 +183,7 @@ def _watching(*, quiet: bool) -> AbstractContextManager["Progress"]:
         from data_contracts.progress import silent
 
         return nullcontext(silent)
-    from flows.contract_rendering import progress_bar
+    from flows.progress_bar import progress_bar
 
     return progress_bar()
 

@@ -1,21 +1,11 @@
 """What the ``contract`` commands print for people."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from data_contracts.progress import Progress
 from data_contracts.records.contract_reports import Change, ContractComparison, ContractReport, RuleChange
 from data_contracts.records.snapshot import ContractRule, RuleSeverity
 from tasks.data.pages.places import told_places
@@ -32,28 +22,6 @@ _CHANGES = {
     Change.LOOSENED: ("▼", "green"),
     Change.CHANGED: ("~", "yellow"),
 }
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on standard error while the block runs; nothing where that is no terminal."""
-    console = Console(stderr=True)
-    with Bar(
-        SpinnerColumn(),
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def progressed(done: int, total: int, what: str) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield progressed
 
 
 def print_check(report: ContractReport) -> None:

@@ -3,10 +3,8 @@
 ``tasks.decisions.ladder`` says which step comes next; here each step is carried out.
 """
 
-import os
 import time
 from datetime import UTC, datetime
-from getpass import getuser
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -22,7 +20,7 @@ from data_contracts.records.snapshot import Split
 from tasks.decisions.ladder import Step, next_step
 from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
-from tasks.evidence.environment import capture_environment
+from tasks.evidence.environment import capture_environment, user_name
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
@@ -166,19 +164,12 @@ def settings_digest(settings: RunSettings) -> str:
     return digest_json(settings.model_dump(mode="json"))
 
 
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"  # a container without a passwd entry
-
-
 def _request(context: RunContext, environment: Environment) -> RunRequest:
     return RunRequest(
         run_id=context.run_id,
         settings=context.settings.model_dump(mode="json"),
         settings_digest=settings_digest(context.settings),
-        requested_by=_user(),
+        requested_by=user_name(),
         requested_at=datetime.now(UTC),
         environment=environment,
     )

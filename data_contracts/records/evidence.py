@@ -7,6 +7,7 @@ from data_contracts.records.base import Cost, Digest, FileRecord, FolderRecord, 
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
+from data_contracts.records.tables import TableFile
 
 
 class BaseModelRecord(Record):
@@ -195,8 +196,8 @@ class ScoringEvidence(Record):
     split: Split
     rows: int
     metrics: tuple[MetricValue, ...]
-    scores: FileRecord
-    """Parquet: ``row_id``, a column per metric, and the answer."""
+    scores: TableFile
+    """Parquet: ``row_id``, a column per metric, the answer, and the row's name in the snapshot."""
     method: str
     """How this rung was asked, in a sentence."""
     cost: Cost

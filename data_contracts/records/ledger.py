@@ -32,6 +32,8 @@ class EntryKind(StrEnum):
     FAULT = "fault"
     """A run broke off with an error."""
     OUTCOME = "outcome"
+    REDACTION = "redaction"
+    """Somebody removed the texts from the run's dossier."""
 
     @classmethod
     def of(cls, decision: Decision) -> "EntryKind":

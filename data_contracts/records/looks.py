@@ -34,7 +34,9 @@ class Registration(Record):
     """In the order in which they may be taken."""
     hypothesis: str
     """What looks are counted by, beside the rows."""
-    gate_rows: "RowSketch"
+    gate_rows: Digest
+    """Of the sketch of the gate rows. The sketch itself is in the book of looks: rows' identities are digests
+    of their texts, by which short ones could be guessed, and this record stays when texts are removed."""
     earlier_looks: int
     """Looks at these rows for this hypothesis by earlier runs."""
     alpha_spent: float
@@ -72,6 +74,3 @@ class Look(Record):
     """What all looks of the run may spend together."""
     registration: Digest
     taken_at: datetime
-
-
-Registration.model_rebuild()

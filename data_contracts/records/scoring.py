@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import METRICS, REPORTED, Metric, Task
+from data_contracts.row_salts import COMMITMENT, NAME, SALT
 
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
@@ -19,6 +20,7 @@ TAKEN = frozenset(
         *METRICS,
         *REPORTED,
         *("row_id", "answer", "reference", "right_label_probability", "top_label_probability"),
+        *(SALT, COMMITMENT, NAME),
     }
 )
 """Names that figures and columns of a scoring already have."""

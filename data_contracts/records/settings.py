@@ -15,6 +15,7 @@ from data_contracts.records.metrics import Task, metrics_for
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.scoring import CustomMetric, ScoringSettings
+from data_contracts.row_salts import COMMITMENT, NAME, SALT
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
@@ -36,6 +37,7 @@ OWN_COLUMNS = frozenset(
     {
         *("text", "label", "prompt", "completion", "messages", "split"),
         *("row_id", "question", "group_key", "tokens", "supervised_tokens", "source_file", "source_row"),
+        *(SALT, COMMITMENT, NAME),
     }
 )
 """Names with a meaning of their own in our files and slices, which a kept column therefore cannot have."""
@@ -384,6 +386,9 @@ class RunSettings(Record):
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
     """Where dossiers go, one folder a run."""
+    license: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = "unknown"
+    """Of the model that is made, as the model card names it: ``apache-2.0``, ``mit``, ``other`` or another
+    identifier of the Hub. It depends on the base's and the data's, which nobody reads here."""
     machine_hour_price: float | None = Field(default=None, ge=0.0)
     """What an hour of this machine costs, in a currency of your own; ``lorafirst plan`` then tells costs."""
 

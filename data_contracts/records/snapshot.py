@@ -2,9 +2,10 @@
 
 from enum import StrEnum
 
-from data_contracts.records.base import Cost, Digest, FileRecord, Record
+from data_contracts.records.base import Cost, Digest, Record
 from data_contracts.records.drift import DriftReport
 from data_contracts.records.metrics import Task
+from data_contracts.records.tables import TableFile
 
 
 class Split(StrEnum):
@@ -93,6 +94,10 @@ class ContractEvidence(Record):
     """Sorted; empty for an instruction task."""
     drift: DriftReport | None
     """From the last accepted snapshot; ``None`` where no rule asks for it or there is none."""
+    accepted: TableFile | None = None
+    """The rows that passed; filled in by the stage that keeps them."""
+    rejected: TableFile | None = None
+    """The rows that were set aside; filled in by the same."""
     cost: Cost | None = None
     """Filled in by the stage that measured it."""
 
@@ -101,7 +106,7 @@ class SplitRecord(Record):
     """One split of the snapshot."""
 
     split: Split
-    file: FileRecord
+    file: TableFile
     rows: int
     label_counts: dict[str, int]
     """Rows per label; empty for an instruction task."""
@@ -114,7 +119,7 @@ class Snapshot(Record):
     contract: Digest
     labels: tuple[str, ...]
     splits: tuple[SplitRecord, ...]
-    rejected: FileRecord
+    rejected: TableFile
     rejected_rows: int
 
     def split(self, split: Split) -> SplitRecord:
@@ -134,7 +139,7 @@ class ReplayEvidence(Record):
     """Of those: nearly like a row that a gate judges by, or judged by before."""
     rows: int
     """That may be replayed; the others ask what belongs to a split that is held out."""
-    file: FileRecord
+    file: TableFile
 
     @property
     def sentence(self) -> str:

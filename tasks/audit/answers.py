@@ -12,8 +12,10 @@ from data_contracts.records.base import Record
 from data_contracts.records.metrics import METRICS, Metric
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import Snapshot, Split
+from data_contracts.row_salts import COMMITMENT, NAME, SALT
 from tasks.data.rows.slices import read_slice_columns
 from tasks.evidence.dossier import Dossier, find_dossier
+from tasks.evidence.redaction import read_redaction
 from tasks.evidence.scores import SCORES_FILE, read_table
 from tasks.evidence.store import RECORD_FILE
 
@@ -71,6 +73,7 @@ def read_answers_of(
         ArtifactDamagedError: something of the dossier cannot be read.
     """
     dossier = find_dossier(output, run)
+    _require_texts(dossier)
     folder = _scoring(dossier, split, scored)
     settings = _settings(dossier)
     table = read_table(folder)
@@ -97,7 +100,19 @@ def read_answers_of(
     )
 
 
-_TEXTS = frozenset({"row_id", "answer", "reference"})
+_TEXTS = frozenset({"row_id", "answer", "reference", SALT, COMMITMENT, NAME})
+
+
+def _require_texts(dossier: Dossier) -> None:
+    redaction = read_redaction(dossier)
+    if redaction is not None:
+        raise InputError.single(
+            str(dossier.folder),
+            expected="a dossier that holds its texts",
+            found=f"one whose texts {redaction.redacted_by} removed at {redaction.redacted_at[:19]}Z: "
+            f"{redaction.reason}",
+            remedy="`lorafirst show` and `lorafirst explain` tell what is left",
+        )
 
 
 def _chosen(rows: Sequence[AnsweredRow], metric: Metric, order: Order, count: int) -> list[AnsweredRow]:

@@ -62,6 +62,10 @@ def rescore_dossier(
     """
     progress(Check.RESCORING)
     held = hold(Dossier(folder))
+    if held.redaction is not None:
+        note = "the texts to ask with were removed from this dossier"
+        skipped = CheckResult(check=Check.RESCORING, looked_at=0, note=note, faults=())
+        return verification.model_copy(update={"checks": (*verification.checks, skipped)})
     faults: list[FoundFault] = []
     asked: list[_Asked] = []
     try:

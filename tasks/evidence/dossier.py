@@ -42,6 +42,8 @@ REDEMPTION = "redemption.json"
 REDEMPTIONS = "redemptions"
 """The folder of those of the run, one a seed."""
 FAULT = "fault.json"
+LOCKS = ".locks"
+"""Beside the dossiers."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,6 @@ def find_dossier(output: Path, run: str) -> Dossier:
 
 
 def _lock(output: Path, run_id: str) -> FileLock:
-    folder = output / ".locks"
+    folder = output / LOCKS
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f"{run_id}.lock", timeout=0)

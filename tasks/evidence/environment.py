@@ -7,6 +7,7 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from functools import cache
+from getpass import getuser
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def capture_environment() -> Environment:
         commit=commit,
         commit_is_clean=None if commit is None else _git("status", "--porcelain") == "",
     )
+
+
+def user_name() -> str:
+    """Of whoever started this process."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # a container without a passwd entry
 
 
 def package_versions(names: Iterable[str]) -> dict[str, str]:

@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
+from data_contracts.errors import InputError
 from data_contracts.records.base import FolderRecord, Record, digest_json
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.evidence.files import commit_folder, write_atomically
 
 R = TypeVar("R", bound=Record)
 
+STORE_FOLDER = ".store"
+"""Below the output folder; finished stages, shared by all runs there."""
 RECORD_FILE = "evidence.json"
 _CONTENT_FILE = ".content.json"
 
@@ -75,6 +78,24 @@ class StageStore:
     def checkpoints(self, key: StageKey) -> CheckpointFolder:
         """Where the work under ``key`` leaves what it would go on from; to be removed once it is stored."""
         return CheckpointFolder(self.root / ".checkpoints" / key.folder_name)
+
+    def discard(self, name: str) -> None:
+        """Removes the finished stage ``name``, or what was left of one; a later run does it anew.
+
+        Raises:
+            InputError: a run is at work on it.
+        """
+        try:
+            with FileLock(self.root / f".{name}.lock", timeout=0):
+                shutil.rmtree(self.root / name, ignore_errors=True)
+                shutil.rmtree(self.root / f".{name}.partial", ignore_errors=True)
+        except Timeout as error:
+            raise InputError.single(
+                f"stage {name} in {self.root}",
+                expected="a stage that nobody works on",
+                found="a run that does",
+                remedy="let the run end, and start this command again",
+            ) from error
 
     def reuse_or_build(self, key: StageKey, record_type: type[R], build: Callable[[Path], R]) -> Stored[R]:
         """The stored stage under ``key``, or what ``build`` makes of an empty folder.

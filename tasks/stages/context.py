@@ -5,10 +5,7 @@ from pathlib import Path
 
 from data_contracts.records.settings import RunSettings
 from tasks.evidence.dossier import Dossier
-from tasks.evidence.store import StageStore
-
-STORE_FOLDER = ".store"
-"""Below the output folder; finished stages, shared by all runs there."""
+from tasks.evidence.store import STORE_FOLDER, StageStore
 
 
 @dataclass(frozen=True)

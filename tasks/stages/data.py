@@ -9,7 +9,8 @@ from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.settings import DataSettings, RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
-from tasks.data.checking.contract import check_contract, load_contract
+from tasks.data.checking.checked_rows import checked_tables
+from tasks.data.checking.contract import ACCEPTED, REJECTED, check_contract, load_contract
 from tasks.data.likeness.earlier import find_earlier
 from tasks.data.pages.datasheet_files import write_datasheet
 from tasks.data.reading.source_files import find_data_files, is_hub_id
@@ -95,7 +96,9 @@ def check_data(context: RunContext, base: BaseModelRecord) -> Stored[ContractEvi
                 folder=folder,
                 earlier=earlier,
             )
-        return evidence.model_copy(update={"cost": checking.cost})
+        accepted, rejected = checked_tables(folder / ACCEPTED, folder / REJECTED, settings.task)
+        kept = {"accepted": accepted, "rejected": rejected}
+        return evidence.model_copy(update={**kept, "cost": checking.cost})
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, ContractEvidence, build)

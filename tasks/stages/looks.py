@@ -76,7 +76,7 @@ def register(context: RunContext, findings: Findings) -> Registration:
                     for split in splits
                 ),
                 hypothesis=hypothesis,
-                gate_rows=sketch,
+                gate_rows=sketch.digest(),
                 earlier_looks=others.count,
                 alpha_spent=others.alpha,
                 registered_at=datetime.now(UTC),

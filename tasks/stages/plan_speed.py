@@ -14,7 +14,7 @@ from data_contracts.records.metrics import Task
 from data_contracts.records.settings import PilotSettings, RunSettings, TrainingSettings
 from tasks.decisions.forecast import Method, Speed, Timing
 from tasks.decisions.forecast.work import UNTIMED_OPERATIONS_PER_SECOND, operations_per_step
-from tasks.stages.context import STORE_FOLDER
+from tasks.evidence.store import STORE_FOLDER
 from tasks.stages.forecasting import Job
 
 _PROBE_STEPS = 5

@@ -11,6 +11,7 @@ from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.scoring import ScoringSettings
 from data_contracts.records.snapshot import Snapshot, Split
+from data_contracts.row_salts import COMMITMENT, SALT
 from tasks.evidence.environment import package_versions
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
@@ -93,7 +94,9 @@ def _rows(snapshot: Stored[Snapshot], split: Split) -> dict[str, Mapping[str, An
     import pyarrow.parquet as pq
 
     path = snapshot.folder / snapshot.record.split(split).file.path
-    return {row["row_id"]: row for row in pq.read_table(path).to_pylist()}
+    table = pq.read_table(path)
+    own = [name for name in table.column_names if name not in (SALT, COMMITMENT)]
+    return {row["row_id"]: row for row in table.select(own).to_pylist()}
 
 
 def _reference(row: Mapping[str, Any]) -> str:

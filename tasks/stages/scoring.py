@@ -7,11 +7,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import LookRefusedError
-from data_contracts.records.base import FileRecord, FolderRecord, digest_file
+from data_contracts.records.base import FolderRecord
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
+from data_contracts.row_salts import read_names
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
 from tasks.evidence.scores import write_scores
 from tasks.evidence.store import StageKey, Stored
@@ -147,13 +148,15 @@ def _score(
             table = scorers.added_to(table, snapshot, split)
         if table.calibration is not None:
             write_reliability(folder, table.calibration, title=f"{folder_name} on {split.value}")
-        path = write_scores(
+        written = write_scores(
             folder,
             row_ids=table.row_ids,
+            names=read_names(snapshot.folder / snapshot.record.split(split).file.path),
             scores=table.scores,
             answers=table.answers,
             references=table.references,
             details=table.details,
+            labels=snapshot.record.task is Task.CLASSIFICATION,
         )
         return ScoringEvidence(
             rung=rung,
@@ -162,7 +165,7 @@ def _score(
             split=split,
             rows=len(table.row_ids),
             metrics=table.summary(),
-            scores=FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size),
+            scores=written,
             method=method,
             cost=scoring.cost,
         )

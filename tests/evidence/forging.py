@@ -17,6 +17,7 @@ import yaml
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner
 
+from data_contracts.kept_tables import table_file
 from data_contracts.records.base import (
     FileRecord,
     canonical_json,
@@ -127,7 +128,7 @@ class Forger:
         columns = pq.read_table(path).to_pydict()
 
         def follow(evidence: Any) -> None:
-            evidence["scores"].update(sha256=digest_file(path), size_bytes=path.stat().st_size)
+            evidence["scores"] = table_file(path, evidence["scores"]["texts"]).model_dump(mode="json")
             evidence["rows"] = len(columns["row_id"])
             for metric in evidence["metrics"]:
                 if metric["per_example"]:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from data_contracts.records.decision import Outcome
+from data_contracts.settings_file import load_settings
 from flows.local_api import start_unless_configured
+from flows.running import run_here
 from tests.conftest import MINILM
 
 
@@ -24,6 +27,51 @@ def api() -> Iterator[str]:
         started.wait()
         yield started.url
 
+
+@pytest.fixture(scope="session")
+def answered(api: str, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dossier of a run that accepted a pilot which answers in words, some of them empty.
+
+    For every test that reads a dossier; who changes something copies it first.
+    """
+    folder = tmp_path_factory.mktemp("answered")
+    data = folder / "rows.jsonl"
+    rows = [{"prompt": prompt, "completion": answer, "topic": topic} for prompt, answer, topic in ANSWERED]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = small_settings(
+        data,
+        name="answered",
+        task="instruction",
+        model={"source": str(tiny_llama)},
+        data={"columns": {"keep": ["topic"]}},
+        splits={"train": 0.5, "tune": 0.1},
+        policy={
+            "metric": "completion_loss",
+            "target": 11.0,
+            "margin": 0.1,
+            "need": {"examples_in_prompt": 0},
+            "power": {"standard_deviation": 2.0},
+        },
+        pilot={"learning_rate": 3e-2},
+        training={"max_steps": 30},
+        generation={"max_new_tokens": 6},
+    )
+    config = folder / "run.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    report = run_here(load_settings(config), quiet=True)
+    assert report.outcome is Outcome.PILOT_ACCEPTED, report.sentence
+    return Path(report.dossier)
+
+
+ANSWERED = [
+    (
+        f"What is written on door {number} of the \u00e9cole \u5b66\u6821 \U0001f6aa?",
+        f"the number {number}",
+        f"wing {number % 3}",
+    )
+    for number in range(300)
+]
+"""Prompt, answer and a column to keep: words beyond ASCII, and rows too alike for nobody."""
 
 WriteRun = Callable[..., Path]
 

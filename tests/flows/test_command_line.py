@@ -93,6 +93,7 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
     page = (dossier / "report.html").read_text(encoding="utf-8")
     assert page.count('<figure class="interval">') == 7
     assert not [row["text"] for row in rows if row["text"] in page]
+    assert not (dossier / "MODEL_CARD.md").exists()
     assert "report.html" in {file.path for file in Dossier(dossier).manifest().files}
     verified = invoke("verify", str(dossier), "--rescore", "20", "--json")
     assert verified.exit_code == 0, verified.output

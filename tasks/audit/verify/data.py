@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
-from data_contracts.records.base import digest_file
 from data_contracts.records.snapshot import Snapshot, Split, SplitRecord
+from data_contracts.records.tables import TableFile
 from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.verify.held import CONTRACT, SNAPSHOT, UNREADABLE, Held
+from tasks.evidence.redaction import is_as_named, table_faults
 
 
 def data_faults(held: Held) -> Iterator[FoundFault]:
@@ -36,9 +37,9 @@ def data_faults(held: Held) -> Iterator[FoundFault]:
     seen: dict[str, Split] = {}
     for split in snapshot.splits:
         yield from _split(held, split, seen)
-    rejected = held.folder / "snapshot" / snapshot.rejected.path
-    if not rejected.is_file() or digest_file(rejected) != snapshot.rejected.sha256:
-        yield _fault(f"snapshot/{snapshot.rejected.path}", "it is not the file that the snapshot names")
+    yield from _file(held, f"snapshot/{snapshot.rejected.path}", snapshot.rejected)
+    for fault in table_faults(held.dossier):
+        yield _fault(fault.where, fault.what)
 
 
 def row_ids(held: Held, snapshot: Snapshot, split: Split) -> tuple[str, ...]:
@@ -47,14 +48,20 @@ def row_ids(held: Held, snapshot: Snapshot, split: Split) -> tuple[str, ...]:
     return tuple(pq.read_table(path, columns=["row_id"])["row_id"].to_pylist())
 
 
+def _file(held: Held, file: str, record: TableFile) -> Iterator[FoundFault]:
+    place = held.folder / file
+    if not place.is_file():
+        yield _fault(file, "it is not there")
+    elif not is_as_named(place, record):
+        yield _fault(file, "it is not the file that the snapshot names")
+
+
 def _split(held: Held, record: SplitRecord, seen: dict[str, Split]) -> Iterator[FoundFault]:
     file = f"snapshot/{record.file.path}"
     path = held.folder / file
+    yield from _file(held, file, record.file)
     if not path.is_file():
-        yield _fault(file, "it is not there")
         return
-    if digest_file(path) != record.file.sha256:
-        yield _fault(file, "it is not the file that the snapshot names")
     try:
         table = pq.read_table(path)
         ids = table["row_id"].to_pylist()

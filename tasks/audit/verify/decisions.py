@@ -15,7 +15,8 @@ from tasks.audit.verify.held import UNREADABLE, Held, HeldDecision
 from tasks.data.rows.slices import read_slice_columns, rows_of
 from tasks.decisions.alternatives import alternatives_to
 from tasks.decisions.remedies import trial_of
-from tasks.evidence.scores import read_answers
+from tasks.evidence.redaction import is_redacted
+from tasks.evidence.scores import SCORES_FILE, read_answers
 from tasks.training.answer_format import matches_format
 from tasks.training.fit import planned_steps
 
@@ -163,11 +164,16 @@ def _masks(
     if rails.slices:
         columns = read_slice_columns(held.folder / "snapshot", held.snapshot.split(look), held.snapshot.task)
         for rule, told in zip(rails.slices, basis.slices, strict=True):
+            if rule.column not in columns.texts:
+                continue  # its texts were removed
             if told.rule != rule.name or told.members != rows_of(rule, columns):
                 yield _fault(each, f"the rows of the slice {rule.name} are others than the gate was told")
     if rails.answer_format is not None:
         for digest, mask in zip(trained, basis.well_formed, strict=True):
-            answers = read_answers(held.cited.folder(digest)).answers
+            folder = held.cited.folder(digest)
+            if is_redacted(folder / SCORES_FILE, held.cited.record(digest, ScoringEvidence).scores):
+                continue  # its answers were removed
+            answers = read_answers(folder).answers
             fits = matches_format(answers, rails.answer_format.pattern)
             if mask.flags() != tuple(bool(fit) for fit in fits):
                 yield _fault(each, "other answers have the form asked for than the gate was told")

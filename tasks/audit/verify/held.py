@@ -26,6 +26,7 @@ from data_contracts.records.looks import Registration
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
 from data_contracts.records.policy import Policy
+from data_contracts.records.redaction import Redaction
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
@@ -33,6 +34,7 @@ from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.cited import CitedEvidence
 from tasks.audit.stage_records import FoundStage, read_stages
 from tasks.evidence.dossier import MANIFEST, REGISTRATION, REPORT, REQUEST, Dossier
+from tasks.evidence.redaction import REDACTION
 from tasks.evidence.signing.payloads import predicate_of, unverified_statement
 
 R = TypeVar("R", bound=Record)
@@ -73,6 +75,8 @@ class Held:
     contract: ContractEvidence | None
     snapshot: Snapshot | None
     report: RunReport | None
+    redaction: Redaction | None
+    """``None`` where no text was removed."""
     stages: tuple[FoundStage, ...]
     unreadable: tuple[FoundFault, ...]
     cited: CitedEvidence = field(repr=False)
@@ -133,6 +137,7 @@ def hold(dossier: Dossier) -> Held:
         contract=reader.record(CONTRACT, ContractEvidence, Check.DATA),
         snapshot=reader.record(SNAPSHOT, Snapshot, Check.DATA),
         report=reader.record(REPORT, RunReport, Check.WAY),
+        redaction=reader.record(REDACTION, Redaction, Check.FILES),
         stages=stages,
         unreadable=tuple(reader.faults),
         cited=CitedEvidence(dossier.folder),

@@ -7,15 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Snapshot
 from data_contracts.records.verification import Check, FoundFault
+from data_contracts.row_salts import NAME, ROW_ID, read_names
 from tasks.audit.verify.data import row_ids
 from tasks.audit.verify.held import UNREADABLE, Held
-from tasks.evidence.scores import SCORES_FILE
+from tasks.evidence.redaction import is_as_named, is_redacted
+from tasks.evidence.scores import SCORES_FILE, name_column
 
 _ROUNDING = 1e-9
 
@@ -54,9 +55,9 @@ def _figures(held: Held, name: str, record: ScoringEvidence) -> Iterator[FoundFa
     if not path.is_file():
         yield _fault(file, "it is not there")
         return
-    if digest_file(path) != record.scores.sha256:
-        yield _fault(file, "it is not the file that its evidence names")
     try:
+        if not is_as_named(path, record.scores):
+            yield _fault(file, "it is not the file that its evidence names")
         table = pq.read_table(path)
         yield from _against_evidence(file, table, record)
         if held.snapshot is not None:
@@ -82,8 +83,8 @@ def _against_evidence(file: str, table: pa.Table, record: ScoringEvidence) -> It
 def _against_rows(
     held: Held, snapshot: Snapshot, file: str, table: pa.Table, record: ScoringEvidence
 ) -> Iterator[FoundFault]:
-    ids = tuple(table["row_id"].to_pylist())
-    if ids != row_ids(held, snapshot, record.split):
+    ids = table["row_id"].to_pylist()
+    if not _are_the_rows(held, snapshot, table, record):
         yield _fault(
             file, f"its rows are not the {record.split} rows of the snapshot, each once, in their order"
         )
@@ -102,6 +103,18 @@ def _against_rows(
             yield _fault(
                 file, f"{name} of {len(differ)} rows is not what answer and reference give, first {row}"
             )
+
+
+def _are_the_rows(held: Held, snapshot: Snapshot, table: pa.Table, record: ScoringEvidence) -> bool:
+    """By the names that a redaction leaves, and by the identities where both files still have them."""
+    split = snapshot.split(record.split).file
+    path = held.folder / "snapshot" / split.path
+    names = table[name_column(table.column_names)].to_pylist()
+    if names != list(read_names(path).values()):
+        return False
+    if NAME not in table.column_names or is_redacted(path, split):
+        return True
+    return tuple(table[ROW_ID].to_pylist()) == row_ids(held, snapshot, record.split)
 
 
 def _labels(held: Held, snapshot: Snapshot, record: ScoringEvidence) -> list[str] | None:

@@ -9,7 +9,7 @@ from data_contracts.records.verification import Check, CheckResult, FoundFault, 
 from tasks.audit.verify.chain import chain_faults
 from tasks.audit.verify.data import data_faults
 from tasks.audit.verify.decisions import decision_faults
-from tasks.audit.verify.files import file_faults
+from tasks.audit.verify.files import file_faults, redaction_note
 from tasks.audit.verify.held import UNREADABLE, Held, hold
 from tasks.audit.verify.permit import permit_faults
 from tasks.audit.verify.question import question_faults
@@ -61,7 +61,8 @@ def verify_dossier(
         iter(()) if keyring is None else signature_faults(held, keyring),
         "" if keyring is not None else _unchecked(held, len(signed)),
     )
-    check(Check.FILES, len(held.manifest.files) if held.manifest else 0, file_faults(held))
+    files = len(held.manifest.files) if held.manifest else 0
+    check(Check.FILES, files, file_faults(held), _guarded_note(held))
     check(Check.REQUEST, 1, request_faults(held))
     check(Check.DATA, len(held.snapshot.splits) if held.snapshot else 0, data_faults(held))
     check(Check.QUESTION, 1 if held.registration else 0, question_faults(held))
@@ -83,6 +84,13 @@ def verify_dossier(
         checks=tuple(checks),
         not_proven=tuple(_not_proven(held, keyring, ledger, checkpoint)),
     )
+
+
+def _guarded_note(held: Held) -> str:
+    try:
+        return redaction_note(held)
+    except UNREADABLE:
+        return "texts were removed"
 
 
 def _guarded(check: Check, faults: Iterable[FoundFault]) -> tuple[FoundFault, ...]:
@@ -119,4 +127,9 @@ def _not_proven(
         )
     if any(each.record.answered_by for each in held.decisions):
         yield "That the person named as having answered did so, unless the answer was signed by their key."
+    if held.redaction is not None:
+        yield (
+            "What the removed texts said, and what was told of them alone (slices by words, the form of "
+            "answers): whoever kept a row with its salt can show that it was there."
+        )
     yield from _NEVER_PROVEN

@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from data_contracts.kept_tables import table_file
+from data_contracts.records.metrics import Task
+from data_contracts.records.tables import TableFile
+from data_contracts.row_salts import salt_fields, salted
 from tasks.data.checking.findings import Rejection, Rejections
 from tasks.data.checking.first_pass import AllFacts, split_names
 from tasks.data.reading.sources import SourceRows
-from tasks.data.rows.columns import CONTENT_COLUMNS, Form
+from tasks.data.rows.columns import CONTENT_COLUMNS, Form, form_of, text_columns
 from tasks.data.rows.parquet_files import parquet_rows
 from tasks.data.rows.row_batches import RowBatch
 
@@ -23,7 +28,7 @@ def content_fields(form: Form) -> list[tuple[str, pa.DataType]]:
 
 
 def accepted_schema(rows: SourceRows) -> pa.Schema:
-    """``row_id``, the content, ``split``, the lengths, where each row came from, and the kept columns."""
+    """``row_id``, the content, ``split``, the lengths, where each row came from, kept columns, salts."""
     return pa.schema(
         [
             ("row_id", pa.string()),
@@ -35,6 +40,7 @@ def accepted_schema(rows: SourceRows) -> pa.Schema:
             ("source_file", pa.string()),
             ("source_row", pa.int64()),
             *((name, pa.string()) for name in rows.keep),
+            *salt_fields(),
         ]
     )
 
@@ -42,7 +48,7 @@ def accepted_schema(rows: SourceRows) -> pa.Schema:
 def rejected_schema(form: Form) -> pa.Schema:
     """As accepted rows, but with their reasons and with content of any shape as text."""
     texts = ("row_id", "rules", "reason", *CONTENT_COLUMNS[form], "source_file")
-    return pa.schema([*((name, pa.string()) for name in texts), ("source_row", pa.int64())])
+    return pa.schema([*((name, pa.string()) for name in texts), ("source_row", pa.int64()), *salt_fields()])
 
 
 def write_checked(
@@ -59,6 +65,13 @@ def write_checked(
                 kept.write(_accepted(batch, facts, np.flatnonzero(~out), rows))
             if out.any():
                 left.write(_rejected(batch, facts, rejections.between(batch.start, stop)))
+
+
+def checked_tables(accepted: Path, rejected: Path, task: Task) -> tuple[TableFile, TableFile]:
+    """Both files as evidence names them."""
+    names = pq.read_schema(accepted).names
+    content = CONTENT_COLUMNS[form_of(names, task)]
+    return table_file(accepted, text_columns(names)), table_file(rejected, content)
 
 
 def _accepted(batch: RowBatch, facts: AllFacts, index: np.ndarray[Any, Any], rows: SourceRows) -> pa.Table:
@@ -78,14 +91,14 @@ def _accepted(batch: RowBatch, facts: AllFacts, index: np.ndarray[Any, Any], row
         "source_row": pa.array(batch.source_row + index, pa.int64()),
         **{name: batch.kept[name].take(taken) for name in rows.keep},
     }
-    return pa.table(columns)
+    return salted(pa.table(columns), text_columns(list(columns)))
 
 
 def _rejected(batch: RowBatch, facts: AllFacts, reasons: dict[int, Rejection]) -> pa.Table:
     positions = np.fromiter(reasons, dtype=np.int64, count=len(reasons))
     index = positions - batch.start
     withheld = pa.array([rejection.withheld for rejection in reasons.values()])
-    return pa.table(
+    table = pa.table(
         {
             "row_id": _texts(facts.row_ids[positions]),
             "rules": pa.array(["; ".join(rejection.rules) for rejection in reasons.values()], pa.string()),
@@ -95,6 +108,8 @@ def _rejected(batch: RowBatch, facts: AllFacts, reasons: dict[int, Rejection]) -
             "source_row": pa.array(batch.source_row + index, pa.int64()),
         }
     )
+    # A label of any shape may be anything, a text in the wrong column among others.
+    return salted(table, CONTENT_COLUMNS[batch.form])
 
 
 def _content(batch: RowBatch, name: str, taken: pa.Array) -> pa.Array:

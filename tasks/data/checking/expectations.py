@@ -3,7 +3,8 @@
 import importlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ def _observation(check: Check, result: Any, frame: "pd.DataFrame") -> Observatio
     none = np.empty(0, np.int64)
     fault = "Great Expectations returned no result for it" if result is None else _fault(result)
     if fault is not None:
-        return Observation(none, fault=fault)
+        return Observation(none, fault=without_values(fault, {check.frame_column, *check.columns})[:300])
     if check.whole_table:
         observed = result.result.get("observed_value")
         return Observation(none, observed=None if observed is None else float(observed))
@@ -169,8 +170,20 @@ def _fault(result: Any) -> str | None:
     entries = [info] if "raised_exception" in info else list(info.values())
     raised = [entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")]
     if raised:
-        return str(raised[0].get("exception_message") or "an exception without a message")[:300]
+        return str(raised[0].get("exception_message") or "an exception without a message")
     return None
+
+
+def without_values(message: str, known: Collection[str]) -> str:
+    """``message`` with "..." for whatever it quotes but the names ``known``.
+
+    Libraries quote the values that they stumble over, and evidence must hold nobody's words.
+    """
+
+    def shown(quoted: re.Match[str]) -> str:
+        return quoted[0] if quoted[2] in known else f"{quoted[1]}...{quoted[1]}"
+
+    return re.sub(r"""(['"`])(.*?)(?:\1|$)""", shown, message, flags=re.DOTALL)
 
 
 def _checked_frame(

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_contracts.errors import InputError
+from data_contracts.kept_tables import table_file
 from data_contracts.progress import Progress, silent
-from data_contracts.records.base import FileRecord, digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, ReplaySettings, SplitSettings
 from data_contracts.records.snapshot import ReplayEvidence, Split
+from data_contracts.row_salts import salt_fields
 from tasks.data.checking.contract import ACCEPTED, REJECTED, Contract, check_contract, load_contract
 from tasks.data.contracts.checks import Scope
 from tasks.data.likeness.earlier import EarlierSnapshots
 from tasks.data.reading.sources import SourceRows
-from tasks.data.rows.columns import CONTENT_COLUMNS
+from tasks.data.rows.columns import CONTENT_COLUMNS, text_columns
 from tasks.data.rows.parquet_files import parquet_rows
 from tasks.data.rows.sorted_rows import rows_in_order
 
@@ -76,7 +77,6 @@ def check_replay(
             "nearly like rows of a gate), and the others ask what belongs to other splits",
             remedy="name a source with more rows, and none of the rows that are held out",
         )
-    path = folder / REPLAYED
     return ReplayEvidence(
         sources=found.sources,
         notes=found.notes,
@@ -84,7 +84,7 @@ def check_replay(
         rows_broken=found.rows_quarantined,
         rows_like_gate=leaks,
         rows=kept,
-        file=FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size),
+        file=table_file(folder / REPLAYED, text_columns(CONTENT_COLUMNS[rows.form])),
     )
 
 
@@ -100,7 +100,7 @@ def _write_trained(rows: SourceRows, folder: Path) -> int:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    names = ["row_id", *CONTENT_COLUMNS[rows.form]]
+    names = ["row_id", *CONTENT_COLUMNS[rows.form], *(name for name, _ in salt_fields())]
     with pq.ParquetFile(folder / ACCEPTED) as accepted:
         batches = accepted.iter_batches(columns=[*names, "split"])
         tables = (pa.Table.from_batches([batch]) for batch in batches)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from data_contracts.errors import InputError, Problem
 from data_contracts.records.base import digest_file
 from data_contracts.records.snapshot import Split
+from data_contracts.row_salts import COMMITMENT, SALT
 from tasks.data.likeness.row_sketches import Likeness, likeness_of, question_texts, whole_texts
 from tasks.data.likeness.shingles import Shingles, shingles_of
 from tasks.data.rows.columns import CONTENT_COLUMNS, Form
@@ -104,6 +105,10 @@ def _fault_of(path: Path) -> str | None:
         names = set(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as fault:
         return f"{path.name} cannot be read: {str(fault).splitlines()[0]}"
+    if COMMITMENT in names and SALT not in names:
+        return (
+            f"the texts of {path.name} were removed (lorafirst redact), and nothing is left to compare with"
+        )
     if "row_id" not in names or not any(set(CONTENT_COLUMNS[form]) <= names for form in Form):
         return f"{path.name} is no split of a snapshot: its columns are {', '.join(sorted(names)) or 'none'}"
     return None

@@ -20,7 +20,7 @@ _USES = {
 
 
 def datasheet_page(sheet: Datasheet, *, version: str) -> str:
-    """The datasheet as one self-contained HTML document."""
+    """The datasheet as one self-contained HTML document, which quotes no row."""
     snapshot, evidence = sheet.snapshot, sheet.evidence
     total = sum(record.rows for record in snapshot.splits)
     body = [
@@ -44,15 +44,27 @@ def datasheet_page(sheet: Datasheet, *, version: str) -> str:
         *_labels_by_split(sheet),
         tag("h3", "What it may lack"),
         _answer(sheet, "limitations"),
-        *_example_section(sheet),
         tag("h2", "Collection"),
         _answer(sheet, "usage"),
         *sources_section(evidence.sources),
         *_left_section(sheet),
         tag("h2", "Uses"),
         tag("ul", *(tag("li", tag("b", split.value), f" {use}") for split, use in _USES.items())),
+        tag("p", "Some rows of train are shown in examples.html beside this page.", class_="quiet"),
     ]
     return page(f"{sheet.name}: datasheet", body, made_by=_made_by(sheet, version))
+
+
+def examples_page(sheet: Datasheet, *, version: str) -> str:
+    """Some rows of ``train`` as another one, so that it can be removed and the datasheet stay as it was."""
+    note = " Rows with personal data or secrets are passed over." if sheet.withheld else ""
+    body = [
+        tag("p", "examples", class_="kind"),
+        tag("h1", sheet.name),
+        tag("p", f"From train; rows that are held out are never shown.{note}", class_="quiet"),
+        *(_example(row) for row in sheet.examples),
+    ]
+    return page(f"{sheet.name}: examples", body, made_by=_made_by(sheet, version))
 
 
 def datasheet_markdown(sheet: Datasheet) -> str:
@@ -115,15 +127,6 @@ def _labels_by_split(sheet: Datasheet) -> list[Html]:
     return [
         tag("h3", "Labels by split"),
         table(header, rows, numbers=frozenset(range(1, len(header)))),
-    ]
-
-
-def _example_section(sheet: Datasheet) -> list[Html]:
-    note = " Rows with personal data or secrets are passed over." if sheet.withheld else ""
-    return [
-        tag("h3", "Examples"),
-        tag("p", f"From train; rows that are held out are never shown.{note}", class_="quiet"),
-        *(_example(row) for row in sheet.examples),
     ]
 
 

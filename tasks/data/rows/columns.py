@@ -68,6 +68,8 @@ DERIVED_COLUMNS: dict[Form, tuple[str, ...]] = {
     Form.TEXT: ("tokens", "supervised_tokens"),
 }
 
+_WORDS = frozenset({"text", "prompt", "completion", "messages"})
+
 ONE_TEXT = frozenset({Form.CLASSIFICATION, Form.TEXT})
 """Forms whose rows say one text, which is also what they ask."""
 """Columns computed from the content, so that a contract can speak of them."""
@@ -84,6 +86,11 @@ def forms_of(task: Task) -> tuple[Form, ...]:
 def form_of(columns: Sequence[str], task: Task) -> Form:
     """The form whose content columns are all among the canonical ``columns``."""
     return next(form for form in forms_of(task) if set(CONTENT_COLUMNS[form]) <= set(columns))
+
+
+def text_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """Those of accepted rows that hold somebody's words or tell whose they are; a label names a class."""
+    return tuple(name for name in columns if name in _WORDS or name == "group_key" or name not in OWN_COLUMNS)
 
 
 def kept_columns(columns: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_contracts.kept_tables import holds_texts
 from data_contracts.records.bases import RowMask
 from data_contracts.records.metrics import Task
 from data_contracts.records.policy import SliceRule
@@ -32,21 +33,18 @@ def read_slice_columns(snapshot: Path, split: SplitRecord, task: Task) -> SliceC
     """The columns of one split of the snapshot in the folder ``snapshot``.
 
     The question is the text, the prompt, or the contents of the turns before the first answer, a line break
-    between them.
+    between them. Once a redaction has removed the texts, the label alone is left.
     """
     import pyarrow.parquet as pq
 
     table = pq.read_table(snapshot / split.file.path)
-    form = form_of(table.column_names, task)
-    own = {"label": table["label"]} if form is Form.CLASSIFICATION else {}
-    others = {name: table[name] for name in kept_columns(table.column_names)}
-    return SliceColumns(
-        row_ids=tuple(table["row_id"].to_pylist()),
-        texts={
-            "question": _questions(table, form),
-            **{name: tuple(values.to_pylist()) for name, values in {**own, **others}.items()},
-        },
-    )
+    redacted = not holds_texts(table.column_names, split.file.texts)
+    named = ["label"] if task is Task.CLASSIFICATION else []
+    named += kept_columns(table.column_names)
+    texts = {name: tuple(table[name].to_pylist()) for name in named}
+    if not redacted:
+        texts = {"question": _questions(table, form_of(table.column_names, task)), **texts}
+    return SliceColumns(row_ids=tuple(table["row_id"].to_pylist()), texts=texts)
 
 
 def rows_of(rule: SliceRule, columns: SliceColumns) -> RowMask:

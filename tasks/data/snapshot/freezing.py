@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_contracts.errors import ArtifactDamagedError
-from data_contracts.records.base import FileRecord, digest_file
+from data_contracts.kept_tables import table_file
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split, SplitRecord
+from data_contracts.records.tables import TableFile
+from data_contracts.row_salts import salt_fields
 from tasks.data.checking.contract import ACCEPTED, REJECTED
-from tasks.data.rows.columns import CONTENT_COLUMNS, form_of, kept_columns
+from tasks.data.rows.columns import CONTENT_COLUMNS, form_of, kept_columns, text_columns
 from tasks.data.rows.parquet_files import parquet_rows
 from tasks.data.rows.sorted_rows import rows_in_order
 
@@ -23,8 +25,9 @@ def freeze_snapshot(checked: Path, evidence: ContractEvidence, folder: Path) -> 
     """Writes the rows of ``checked`` (the folder of the contract stage) as a snapshot into ``folder``.
 
     Rows lie in the order of their identities, and nothing in the files tells where a row stood in its
-    source, so that the same rows give the same digest however the source orders them (of duplicates that
-    differ in a kept column the first stays, and there its place shows). The places are kept in ``checked``.
+    source, so that the same rows give the same files however the source orders them, but for the salts that
+    they got when they were checked (of duplicates that differ in a kept column the first stays, and there its
+    place shows). The places are kept in ``checked``.
 
     Raises:
         ArtifactDamagedError: the files in ``checked`` are not the ones ``evidence`` speaks of.
@@ -59,7 +62,8 @@ def _freeze_splits(
     import pyarrow.compute as pc
 
     group = [name for name in accepted.schema_arrow.names if name == "group_key"]
-    names = ["row_id", *content, *group, *kept_columns(accepted.schema_arrow.names)]
+    salts = [name for name, _ in salt_fields()]
+    names = ["row_id", *content, *group, *kept_columns(accepted.schema_arrow.names), *salts]
     schema = pa.schema([accepted.schema_arrow.field(name) for name in names])
     counts: dict[Split, Counter[str]] = {split: Counter() for split in Split}
     rows: dict[Split, int] = {}
@@ -77,7 +81,7 @@ def _freeze_splits(
     return tuple(
         SplitRecord(
             split=split,
-            file=_file(folder / f"{split}.parquet"),
+            file=table_file(folder / f"{split}.parquet", text_columns(names)),
             rows=rows[split],
             label_counts=dict(sorted(counts[split].items())),
         )
@@ -85,16 +89,17 @@ def _freeze_splits(
     )
 
 
-def _freeze_rejected(rejected: "pq.ParquetFile", content: tuple[str, ...], folder: Path) -> FileRecord:
+def _freeze_rejected(rejected: "pq.ParquetFile", content: tuple[str, ...], folder: Path) -> TableFile:
     import pyarrow as pa
 
-    names = ["row_id", "reason", *content]
+    names, salts = ["row_id", "reason", *content], [name for name, _ in salt_fields()]
     path = folder / REJECTED
-    with parquet_rows(path, pa.schema([(name, pa.string()) for name in names])) as file:
-        tables = (table.rename_columns(names) for table in _tables(rejected, ["row_id", "rules", *content]))
+    with parquet_rows(path, pa.schema([*((name, pa.string()) for name in names), *salt_fields()])) as file:
+        found = _tables(rejected, ["row_id", "rules", *content, *salts])
+        tables = (table.rename_columns([*names, *salts]) for table in found)
         for table in rows_in_order(tables, names, folder):
             file.write(table)
-    return _file(path)
+    return table_file(path, content)
 
 
 def _tables(file: "pq.ParquetFile", names: list[str]) -> "Iterator[pa.Table]":
@@ -102,7 +107,3 @@ def _tables(file: "pq.ParquetFile", names: list[str]) -> "Iterator[pa.Table]":
 
     for batch in file.iter_batches(columns=names):
         yield pa.Table.from_batches([batch]).select(names)
-
-
-def _file(path: Path) -> FileRecord:
-    return FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.token_labels import IGNORED_LABEL
-from tasks.data.rows.columns import Form, form_of
+from tasks.data.rows.columns import CONTENT_COLUMNS, Form, form_of
 from tasks.data.tokens.chat import encode_chats
 from tasks.data.tokens.framing import opening_ids, require_end_of_sequence, separator
 from tasks.data.tokens.windows import encode_windows
@@ -84,7 +84,7 @@ def encode_split(
     # Rows become compact arrays batch by batch; as Python lists each number would take four times the room.
     tables = [
         pa.table(_columns(batch.to_pandas(), form, tokenizer, max_tokens, labels), schema=schema)
-        for batch in file.iter_batches(batch_size=_BATCH)
+        for batch in file.iter_batches(batch_size=_BATCH, columns=["row_id", *CONTENT_COLUMNS[form]])
     ]
     return datasets.Dataset(datasets.table.InMemoryTable(pa.concat_tables([schema.empty_table(), *tables])))
 

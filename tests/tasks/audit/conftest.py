@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_contracts.records.base import Cost, FileRecord, FolderRecord, Record
+from data_contracts.records.base import Cost, FolderRecord, Record
 from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.evidence import (
@@ -27,6 +27,7 @@ from data_contracts.records.policy import ApprovalRule, Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings, RunSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
+from data_contracts.records.tables import TableFile
 from tasks.decisions.gates import (
     ScoredRows,
     decide_escalation,
@@ -129,7 +130,7 @@ def scoring(rung: str, value: float, *, seed: int = 0, split: Split = Split.GATE
         split=split,
         rows=1000,
         metrics=(MetricValue(name="accuracy", value=value, per_example=True),),
-        scores=FileRecord(path="scores.parquet", sha256=DIGEST, size_bytes=seed),
+        scores=TableFile(path="scores.parquet", sha256=DIGEST, size_bytes=seed, texts=(), kept=DIGEST),
         method="asked",
         cost=Cost(seconds=1.0, cpu_seconds=1.0, peak_memory_bytes=2**20),
     )

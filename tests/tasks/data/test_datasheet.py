@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from data_contracts.kept_tables import EXAMPLES_PAGE
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import Split
@@ -23,7 +24,7 @@ Rows = list[dict[str, Any]]
 
 
 class Sheet:
-    """The two files of a datasheet, for rows given as records."""
+    """The files of a datasheet, for rows given as records."""
 
     def __init__(self, folder: Path, rows: Rows, tokenizer: "PreTrainedTokenizerBase", **stated: str) -> None:
         source = folder / "rows.jsonl"
@@ -43,6 +44,7 @@ class Sheet:
         self.snapshot = freeze_snapshot(folder / "checked", self.evidence, self.folder)
         write_datasheet(self.folder, self.snapshot, self.evidence, stated, version="1")
         self.page = (self.folder / DATASHEET_PAGE).read_text(encoding="utf-8")
+        self.examples = (self.folder / EXAMPLES_PAGE).read_text(encoding="utf-8")
         self.markdown = (self.folder / DATASHEET_MARKDOWN).read_text(encoding="utf-8")
 
 
@@ -69,9 +71,10 @@ def test_examples_come_from_train_alone(tmp_path: Path, chat_tokenizer: Any) -> 
         for text in pd.read_parquet(sheet.folder / f"{split}.parquet")["text"]
     ]
     assert len(held_out) > 50
-    shown = re.findall(r"question number \d+", sheet.page)
+    shown = re.findall(r"question number \d+", sheet.examples)
     assert shown
     assert set(shown).isdisjoint(held_out)
+    assert not re.findall(r"question number \d+", sheet.page + sheet.markdown)
 
 
 PRIVATE = ["ada@example.org", "+49 30 12345678", "4111 1111 1111 1111", "AKIAIOSFODNN7EXAMPLE"]
@@ -86,15 +89,15 @@ def test_rows_with_personal_data_or_secrets_are_never_shown(
         {**row, "text": f"{row['text']} {secret}"} if n % 50 else row for n, row in enumerate(questions_of())
     ]
     sheet = Sheet(tmp_path, rows, chat_tokenizer)
-    assert secret not in sheet.page + sheet.markdown
+    assert secret not in sheet.page + sheet.markdown + sheet.examples
     # Either the contract put them aside, or they were passed over as examples.
-    assert sheet.evidence.rows_quarantined > 200 or "passed over" in sheet.page
+    assert sheet.evidence.rows_quarantined > 200 or "passed over" in sheet.examples
 
 
 def test_a_private_label_is_withheld(tmp_path: Path, chat_tokenizer: Any) -> None:
     rows = [{**row, "label": "ada@example.org" if row["label"] == "x" else "y"} for row in questions_of()]
     sheet = Sheet(tmp_path, rows, chat_tokenizer)
-    assert "ada@example" not in sheet.page + sheet.markdown
+    assert "ada@example" not in sheet.page + sheet.markdown + sheet.examples
     assert "(withheld)" in sheet.page
 
 
@@ -108,14 +111,14 @@ def test_what_people_say_is_there_and_what_they_do_not_is_asked(tmp_path: Path, 
 def test_markup_in_texts_stays_text(tmp_path: Path, chat_tokenizer: Any) -> None:
     rows = [{"text": f"<script>alert({n})</script>", "label": "<i>|" if n % 2 else "`y`"} for n in range(300)]
     sheet = Sheet(tmp_path, rows, chat_tokenizer)
-    assert "<script" not in sheet.page
-    assert "<i>|" not in sheet.page
+    assert "<script" not in sheet.page + sheet.examples and "&lt;script" in sheet.examples
+    assert "<i>|" not in sheet.page + sheet.examples
     assert r"\<i\>\|" in sheet.markdown
 
 
 def test_the_page_loads_nothing(tmp_path: Path, chat_tokenizer: Any) -> None:
-    page = Sheet(tmp_path, questions_of(), chat_tokenizer).page
-    assert not re.search(r"""(src|href)\s*=|url\(|@import|https?://""", page)
+    sheet = Sheet(tmp_path, questions_of(), chat_tokenizer)
+    assert not re.search(r"""(src|href)\s*=|url\(|@import|https?://""", sheet.page + sheet.examples)
 
 
 def test_equal_rows_give_equal_sheets(tmp_path: Path, chat_tokenizer: Any) -> None:
@@ -123,7 +126,9 @@ def test_equal_rows_give_equal_sheets(tmp_path: Path, chat_tokenizer: Any) -> No
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         sheets.append(Sheet(tmp_path / name, questions_of(), chat_tokenizer))
-    assert sheets[0].page == sheets[1].page
+    digests = [sheet.snapshot.digest() for sheet in sheets]
+    assert sheets[0].page == sheets[1].page.replace(digests[1], digests[0])
+    assert sheets[0].examples == sheets[1].examples
 
 
 def test_conversations_have_a_sheet_too(tmp_path: Path, chat_tokenizer: Any) -> None:
@@ -138,4 +143,4 @@ def test_conversations_have_a_sheet_too(tmp_path: Path, chat_tokenizer: Any) -> 
     ]
     sheet = Sheet(tmp_path, rows, chat_tokenizer)
     assert "Length of messages in train" in sheet.page
-    assert "assistant" in sheet.page
+    assert "assistant" in sheet.examples

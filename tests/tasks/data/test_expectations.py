@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from tasks.data.checking.expectations import Suite, judged
+from tasks.data.checking.expectations import Suite, judged, without_values
 from tasks.data.contracts.checks import Check, CheckKind
 from tasks.data.rows.row_batches import Column
 
@@ -41,3 +42,17 @@ def test_an_expectation_that_fails_inside_is_never_taken_as_passed() -> None:
     assert absent.fault is not None
     assert "nowhere" in absent.fault
     assert present.passed
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("could not convert string to float: 'Ada''s'", "could not convert string to float: '...''...'"),
+        ('The column "a" does not exist, but "Ada" does', 'The column "a" does not exist, but "..." does'),
+        ("cut short: 'Ada went", "cut short: '...'"),
+        ('two\nlines: "Ada\nand so on"', 'two\nlines: "..."'),
+        ("nothing is quoted", "nothing is quoted"),
+    ],
+)
+def test_why_a_check_could_not_run_quotes_no_row(said: str, kept: str) -> None:
+    assert without_values(said, {"a"}) == kept

@@ -4,9 +4,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from data_contracts.records.base import FileRecord, digest_file
+from data_contracts.records.base import digest_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.snapshot import Split, SplitRecord
+from data_contracts.records.tables import TableFile
 from tasks.data.rows.columns import CONTENT_COLUMNS, forms_of
 from tasks.data.rows.slices import SliceColumns, read_slice_columns
 
@@ -14,7 +15,9 @@ from tasks.data.rows.slices import SliceColumns, read_slice_columns
 def sliced(folder: Path, task: Task, **columns: list[Any]) -> SliceColumns:
     path = folder / "gate.parquet"
     pd.DataFrame({"row_id": ["r2", "r1"], **columns}).to_parquet(path)
-    file = FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)
+    digest = digest_file(path)
+    texts = tuple(name for name in columns if name != "label")
+    file = TableFile(path=path.name, sha256=digest, size_bytes=path.stat().st_size, texts=texts, kept=digest)
     return read_slice_columns(folder, SplitRecord(split=Split.GATE, file=file, rows=2, label_counts={}), task)
 
 
@@ -45,7 +48,9 @@ def test_an_empty_split_has_the_same_columns(tmp_path: Path, task: Task) -> None
     content: dict[str, list[str]] = {name: [] for name in CONTENT_COLUMNS[forms_of(task)[0]]}
     path = tmp_path / "reserve.parquet"
     pd.DataFrame({"row_id": [], **content, "channel": []}).to_parquet(path)
-    file = FileRecord(path=path.name, sha256=digest_file(path), size_bytes=path.stat().st_size)
+    digest = digest_file(path)
+    texts = tuple(name for name in (*content, "channel") if name != "label")
+    file = TableFile(path=path.name, sha256=digest, size_bytes=path.stat().st_size, texts=texts, kept=digest)
     record = SplitRecord(split=Split.RESERVE, file=file, rows=0, label_counts={})
     columns = read_slice_columns(tmp_path, record, task)
     assert columns.row_ids == ()

@@ -35,7 +35,7 @@ def decide(policy: Policy, rows: int, **changes: Any) -> Decision:
             ),
         ),
         hypothesis="quality by accuracy",
-        gate_rows=sketch_rows(["a"]),
+        gate_rows=sketch_rows(["a"]).digest(),
         earlier_looks=changes.get("count", 0),
         alpha_spent=changes.get("spent", 0.0),
         registered_at=datetime(2026, 1, 1, tzinfo=UTC),
