@@ -766,7 +766,7 @@ def _rejected_rows_miscounted(forger: Forger) -> None:
     forger.recite("snapshot", lambda snapshot: snapshot.update(rejected_rows=7))
 
 
-@by_insider(Check.DATA, "snapshot/rejected.parquet", "it is not the file that the snapshot names")
+@by_insider(Check.DATA, "snapshot/rejected.parquet", "it is not there")
 def _rejected_rows_removed(forger: Forger) -> None:
     (forger.folder / "snapshot/rejected.parquet").unlink()
 
