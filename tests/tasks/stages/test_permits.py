@@ -320,6 +320,7 @@ def test_a_stored_result_is_refused_and_reused_by_the_same_rule(
     assert "permit of the laboratory" in refusal(run.train_full) and store == ["train-full"]
 
 
+@pytest.mark.slow
 def test_a_worker_refuses_what_its_job_has_no_permit_for(run: Run, tmp_path: Path) -> None:
     """The process that torchrun starts, with a job that somebody wrote by hand."""
     permit = run.permit()
@@ -380,6 +381,26 @@ def test_the_gates_permit_is_issued_once_and_used_again(
     hours = timedelta(hours=run.context.settings.policy.escalation.permit_valid_hours)
     begin, end = (datetime.fromisoformat(at) for at in (first.issued_at, first.expires_at))
     assert end - begin == hours == timedelta(days=7)
+
+
+def test_whoever_watches_is_told_whether_it_is_signed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(permits, "listener", lambda: SimpleNamespace(noted=told.append))
+    escalated(run)
+    permits.issue(run.context, run.findings)
+    key, _ = create_key(
+        tmp_path / "keys", name="pipeline", role=KeyRole.PIPELINE, password=None, now=datetime.now(UTC)
+    )
+    monkeypatch.setenv("LORAFIRST_SIGNING_KEY_FILE", str(key))
+    permits.issue(run.context, run.findings)
+    terms = "seed 17, 3.5 processor hours, to be begun before"
+    assert [each.split(terms)[0] for each in told] == [
+        "Permit for full, unsigned: ",
+        "Permit for full, signed: ",
+    ]
+    assert len(run.entries(EntryKind.PERMIT_ISSUED)) == 2, "the unsigned one would no longer be redeemed"
 
 
 def escalated(run: Run) -> None:
