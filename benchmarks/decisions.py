@@ -319,6 +319,7 @@ def train_and_score(
             snapshot=prepared.snapshot.digest(),
             base_model=prepared.base.identity(),
             policy="sha256:" + "0" * 64,
+            seed=seed,
         )
         if full
         else PilotRung(settings)

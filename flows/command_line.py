@@ -272,40 +272,83 @@ def answers(
     print_answers(found)
 
 
-NameOption = Annotated[str, typer.Option("--name", help="Who answers; never the one who started the run.")]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="Who answers, never who started the run. Left out: the name of the key."),
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stands in the decision for good.")]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="Sign with this key of an approver, which the keyring in LORAFIRST_KEYRING must hold. "
+        "LORAFIRST_KEY_PASSWORD gives its password unasked.",
+    ),
+]
 RunArgument = Annotated[str, typer.Argument(help="A run id, the beginning of one, or a dossier's path.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")]
 
 
-@app.command(epilog='Example: `lorafirst approve trec6-20261122 --name "Ada" --reason "launch in May"`')
+@app.command(
+    epilog="""Examples:
+
+* `lorafirst approve trec6-20261122 --name "Ada" --reason "launch in May"`
+
+* `LORAFIRST_KEYRING=keyring.yaml lorafirst approve trec6-20261122 --key ada.key --reason "launch in May"`
+
+Exit codes: 0 recorded, 1 a fault, 2 the run waits for nobody, or the answer would not count."""
+)
 def approve(
-    run: RunArgument, name: NameOption, reason: ReasonOption, output: OutputOption = Path("runs")
+    run: RunArgument,
+    reason: ReasonOption,
+    name: NameOption = None,
+    key: KeyOption = None,
+    output: OutputOption = Path("runs"),
 ) -> None:
-    """Allow the full fine-tuning that a run waits for. Recorded, not signed."""
-    _answer(run, output, name, reason, approved=True)
+    """Allow the full fine-tuning that a run waits for.
+
+    Without `--key` only a name and a reason are recorded, which is what somebody typed.
+    """
+    _answer(run, output, name, reason, key, approved=True)
 
 
-@app.command(epilog='Example: `lorafirst deny trec6-20261122 --name "Ada" --reason "over budget"`')
+@app.command(
+    epilog="""Examples:
+
+* `lorafirst deny trec6-20261122 --name "Ada" --reason "over budget"`
+
+* `LORAFIRST_KEYRING=keyring.yaml lorafirst deny trec6-20261122 --key ada.key --reason "over budget"`
+
+Exit codes: 0 recorded, 1 a fault, 2 the run waits for nobody, or the answer would not count."""
+)
 def deny(
-    run: RunArgument, name: NameOption, reason: ReasonOption, output: OutputOption = Path("runs")
+    run: RunArgument,
+    reason: ReasonOption,
+    name: NameOption = None,
+    key: KeyOption = None,
+    output: OutputOption = Path("runs"),
 ) -> None:
-    """Deny it. A denial is kept like an approval."""
-    _answer(run, output, name, reason, approved=False)
+    """Deny it. A denial is kept like an approval, and the last answer counts."""
+    _answer(run, output, name, reason, key, approved=False)
 
 
-def _answer(run: str, output: Path, name: str, reason: str, *, approved: bool) -> None:
+def _answer(
+    run: str, output: Path, name: str | None, reason: str, key: Path | None, *, approved: bool
+) -> None:
     from data_contracts.errors import InputError, LorafirstError
+    from flows.key_commands import signer_from
     from tasks.audit.approval import answer_escalation
 
     try:
-        answer_escalation(output, run, approved=approved, name=name, reason=reason)
+        signer = None if key is None else signer_from(key)
+        answer = answer_escalation(output, run, approved=approved, name=name, reason=reason, signer=signer)
     except InputError as error:
         fail(error, EXIT_INPUT, as_json=False)
     except LorafirstError as error:
         fail(error, EXIT_FAULT, as_json=False)
     word = "approved" if approved else "denied"
-    typer.echo(f"Recorded: {word}. Start the run again with the same command; it goes on from here.")
+    how = "not signed" if answer.key is None else f"signed by {answer.key}"
+    typer.echo(f"Recorded, {how}: {word}. Start the run again with the same command; it goes on from here.")
 
 
 @app.command(epilog="Example: `lorafirst schema > lorafirst.schema.json`, then name it in your editor")

@@ -45,9 +45,10 @@ from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
 from tasks.stages.pilots import train_another_seed, train_next_pilot
-from tasks.stages.recording import note_fault, record_attempt, record_end, require_usable_keys
+from tasks.stages.recording import note_fault, record_attempt, record_end
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
+from tasks.stages.signatures import require_signers
 from tasks.stages.watching import listener
 
 
@@ -58,12 +59,12 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     Ends in one named outcome; the flow run's state carries its name, and the dossier all of its reasons.
     """
     started = time.monotonic()
+    require_signers(settings)
     output = settings.output.resolve()
     require_writable(output)
     require_readable(settings)
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
-    require_usable_keys()
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
@@ -152,7 +153,8 @@ def _take(step: Step, context: RunContext, findings: Findings) -> None:
         case Step.ESCALATION:
             escalation_gate(context, findings)
         case Step.FULL:
-            train_permitted(context, findings, permit_full(context, findings))
+            permit_full(context, findings)
+            train_permitted(context, findings)
         case Step.JUSTIFICATION:
             justification_gate(context, findings)
 

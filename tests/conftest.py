@@ -1,6 +1,7 @@
 """Real models and data for the tests, and an environment that touches nothing of the user's."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Set before any library that reads them is imported.
@@ -35,6 +36,17 @@ def _require(source: str) -> Path:
 def minilm() -> BaseModelRecord:
     _require(MINILM)
     return resolve_base_model(MINILM, cache_folder())
+
+
+@pytest.fixture(scope="session")
+def short_minilm(minilm: BaseModelRecord, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with MiniLM cut to its first two layers of six, for trainings that need no good answers."""
+    from transformers import AutoModel
+
+    folder = tmp_path_factory.mktemp("short") / "minilm"
+    shutil.copytree(minilm.folder, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    AutoModel.from_pretrained(minilm.folder, num_hidden_layers=2).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _STEPS = 4
+_SEED = 1
 
 
 def main() -> None:
@@ -65,7 +66,7 @@ def _train(folder: Path, configuration: dict[str, Any], rung: Any) -> tuple[int,
                     curve_points=1,
                 ),
                 learning_rate=1e-4,
-                seed=1,
+                seed=_SEED,
             ),
             artifact=Path(artifact) / "artifact",
             progress=lambda *_: times.append(time.process_time()),
@@ -91,7 +92,9 @@ def _rung(configuration: dict[str, Any]) -> Any:
     if name in ("full", "layers"):
         digest = "sha256:" + "0" * 64
         settings = FullSettings.model_validate({"method": name})
-        return laboratory_rung(snapshot=digest, base_model=digest, policy=digest, settings=settings)
+        return laboratory_rung(
+            snapshot=digest, base_model=digest, policy=digest, seed=_SEED, settings=settings
+        )
     return PilotRung(PilotSettings.model_validate({"method": name, "rank": rank, "alpha": 2 * rank}))
 
 

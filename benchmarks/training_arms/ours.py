@@ -21,7 +21,7 @@ def train(job: Job) -> dict[str, Any]:
     from tasks.training.rungs import PilotRung
 
     rung = (
-        laboratory_rung(snapshot=_DIGEST, base_model=_DIGEST, policy=_DIGEST)
+        laboratory_rung(snapshot=_DIGEST, base_model=_DIGEST, policy=_DIGEST, seed=job.seed)
         if job.method == "full"
         else PilotRung(PilotSettings.model_validate(
             {"method": job.method, "rank": job.rank, "alpha": job.alpha}

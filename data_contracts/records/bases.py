@@ -97,7 +97,14 @@ class EscalationFacts(Record):
     """Forecast."""
     available_memory_bytes: int
     """Of this machine."""
+    requested_by: str
+    """Who started the run, and cannot allow it."""
     approval: Approval | None
+    """The answer that was found, whether it counts or not; ``None`` where none could be read."""
+    signed_by: str | None = None
+    """The key of the keyring that verifies it; ``None`` where it is not signed, or was not verified."""
+    unusable: str | None = None
+    """Why an answer that was given is none: whoever asked for it must know."""
 
 
 class ContractBasis(Record):

@@ -1,8 +1,9 @@
 """What fairness is judged on: the pilots that were trained, the rates that were tried, all on ``tune``."""
 
-from data_contracts.records.base import Cost, Digest, Record
+from data_contracts.records.base import Cost, Digest, Record, UtcTime
 from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings
+from data_contracts.records.statements import KeyName
 
 
 class SweepPoint(Record):
@@ -55,10 +56,17 @@ class PilotTrial(Record):
 
 
 class Approval(Record):
-    """A person's answer to an escalation. Recorded, not signed: a name that somebody typed."""
+    """A person's answer to an escalation. The predicate of its statement."""
 
     approved: bool
     name: str
+    """Whose answer it is; without a signature only what somebody typed."""
     reason: str
     subject: Digest
     """What was asked about: policy, evidence and rules of the quality decision, whichever run made it."""
+    requested_by: str
+    """Who started the run that waited for it."""
+    answered_at: UtcTime
+    """By the clock of the machine that it was given on."""
+    key: KeyName | None
+    """The name in the keyring of the key that signs it; ``None`` where it is recorded alone."""

@@ -244,6 +244,17 @@ class ApprovalRule(StrEnum):
     NONE = "none"
     RECORDED = "recorded"
     """A name and a reason, which is only what somebody typed."""
+    SIGNED = "signed"
+    """The same, signed with an approver's key of the pinned keyring (``LORAFIRST_KEYRING``)."""
+
+
+class SignatureRule(StrEnum):
+    """Whether a run without a key of its own may begin."""
+
+    OPTIONAL = "optional"
+    """What is not signed says so."""
+    REQUIRED = "required"
+    """Without a key that can be used nothing is read."""
 
 
 class EscalationRules(Record):
@@ -255,8 +266,17 @@ class EscalationRules(Record):
     """Whether a person must allow each escalation."""
     maximum_processor_hours: float | None = Field(default=None, gt=0.0)
     """Of the whole run, its forecast for full included."""
+    permit_valid_hours: float = Field(default=168.0, gt=0.0, le=87_600.0)
+    """After so many hours a permit can no longer be redeemed; a training that has begun under it goes on."""
     best_effort: bool = False
     """Whether a full model that was not justified may still be offered."""
+
+
+class RecordRules(Record):
+    """What the record of a run must be."""
+
+    signatures: SignatureRule = SignatureRule.OPTIONAL
+    """Whether decisions, permits and manifest must be signed by the pipeline's key."""
 
 
 class PromotionRules(Record):
@@ -309,6 +329,8 @@ class Policy(Record):
     """What full fine-tuning needs."""
     promotion: PromotionRules = PromotionRules()
     """What a challenger needs."""
+    record: RecordRules = RecordRules()
+    """What the record of a run must be."""
 
     @model_validator(mode="before")
     @classmethod

@@ -412,6 +412,11 @@ class RunSettings(Record):
             )
         return self
 
+    @property
+    def permitted_seeds(self) -> tuple[int, ...]:
+        """Of full fine-tuning: the settings' own, and as many as anything that is accepted needs."""
+        return tuple(range(self.seed, self.seed + self.policy.seeds.to_pass))
+
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Self:
         own = {each.name: each.metric() for each in self.scoring.custom}

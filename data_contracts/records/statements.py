@@ -14,6 +14,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 DECISION_PREDICATE = "urn:lorafirst:decision:v1"
 MANIFEST_PREDICATE = "urn:lorafirst:manifest:v1"
+PERMIT_PREDICATE = "urn:lorafirst:permit:v1"
+APPROVAL_PREDICATE = "urn:lorafirst:approval:v1"
 """Name the forms of what is signed; a changed form gets another number."""
 
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -36,6 +38,10 @@ class KeyringEntry(Record):
     def valid_at(self, at: datetime) -> bool:
         return self.valid_from <= at < self.valid_until
 
+    def __str__(self) -> str:
+        dates = f"{self.valid_from:%Y-%m-%d} to {self.valid_until:%Y-%m-%d}"
+        return f"{self.name}, of the role {self.role.value}, valid from {dates}"
+
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> "KeyringEntry":
         if self.valid_from >= self.valid_until:
@@ -48,6 +54,14 @@ class Keyring(Record):
 
     keys: tuple[KeyringEntry, ...]
     """Every name and every public key once: a key has one role, and a role of a name one key."""
+
+    def counting(self, public_key: str, role: KeyRole, at: datetime) -> KeyringEntry | None:
+        """The entry of a key, if its signatures of ``role`` count ``at`` that time."""
+        found = self.holding(public_key)
+        return found if found is not None and found.role is role and found.valid_at(at) else None
+
+    def holding(self, public_key: str) -> KeyringEntry | None:
+        return next((each for each in self.keys if each.public_key == public_key), None)
 
     @model_validator(mode="after")
     def _unique(self) -> "Keyring":

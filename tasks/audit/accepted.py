@@ -13,7 +13,8 @@ from data_contracts.records.evidence import BaseModelRecord, ScoringEvidence, Tr
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot
 from tasks.decisions.gates.rules import LEVEL
-from tasks.evidence.dossier import Dossier
+from tasks.evidence.dossier import PERMIT, Dossier
+from tasks.evidence.signing.payloads import key_ids
 from tasks.evidence.store import RECORD_FILE
 
 R = TypeVar("R", bound=Record)
@@ -33,6 +34,8 @@ class Accepted:
     training: TrainingEvidence
     scoring: ScoringEvidence
     """On the rows of the last look."""
+    permit_is_signed: bool = False
+    """Whether anybody signed the permit under which base weights were updated, where they were."""
 
     @property
     def judged(self) -> Decision:
@@ -68,7 +71,12 @@ def read_accepted(dossier: Dossier, report: RunReport) -> Accepted | None:
         snapshot=_record(dossier.folder / "snapshot" / RECORD_FILE, Snapshot),
         training=_record(dossier.folder / folder / RECORD_FILE, TrainingEvidence),
         scoring=_record(dossier.folder / folder / str(look) / RECORD_FILE, ScoringEvidence),
+        permit_is_signed=_is_signed(dossier.folder / folder / PERMIT),
     )
+
+
+def _is_signed(envelope: Path) -> bool:
+    return envelope.is_file() and bool(key_ids(envelope.read_bytes()))
 
 
 def _record(path: Path, kind: type[R]) -> R:

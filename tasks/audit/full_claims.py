@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data_contracts.errors import EnvelopeRefusedError
 from data_contracts.records.base import Cost
 from data_contracts.records.decision import Gate, RunReport
 from data_contracts.records.evidence import TrainingEvidence
@@ -13,7 +14,8 @@ from tasks.audit.stage_records import FoundStage
 from tasks.audit.way import Step
 from tasks.decisions.gates.escalation import APPROVAL
 from tasks.decisions.gates.rules import GAIN
-from tasks.evidence.dossier import PERMIT, REPORT, REQUEST
+from tasks.evidence.dossier import PERMIT, REDEMPTIONS, REPORT, REQUEST, read_permit
+from tasks.evidence.signing.payloads import key_ids
 
 
 def full_cost(
@@ -59,8 +61,25 @@ def permission(cited: Cited, dossier: Path, ended: str) -> Iterator[Claim]:
         for rule in decision.rules:
             if rule.name == APPROVAL:
                 yield Claim(sentence=rule.sentence, file=file)
-    if (dossier / PERMIT).is_file():
-        yield Claim(sentence="The permit names the data, base, policy and method it covers.", file=PERMIT)
+    yield from _permit(dossier)
+
+
+def _permit(dossier: Path) -> Iterator[Claim]:
+    try:
+        envelope = (dossier / PERMIT).read_bytes()
+        permit, signed = read_permit(envelope), bool(key_ids(envelope))
+    except FileNotFoundError:
+        return
+    except (OSError, EnvelopeRefusedError):
+        yield Claim(sentence="There is a permit, which cannot be read.", file=PERMIT)
+        return
+    word = "A signed permit" if signed else "An unsigned permit"
+    yield Claim(
+        sentence=f"{word} of the {permit.issuer.value} covers {permit.rung}: {permit.terms}.", file=PERMIT
+    )
+    for path in sorted((dossier / REDEMPTIONS).glob("*.json")):
+        sentence = f"It was redeemed for {path.stem.replace('-', ' ')}."
+        yield Claim(sentence=sentence, file=path.relative_to(dossier).as_posix())
 
 
 def gain(way: Sequence[Step], ended: str) -> list[Claim]:

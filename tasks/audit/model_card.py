@@ -119,7 +119,8 @@ def _training(found: Accepted) -> Iterator[str]:
 def _adapter(found: Accepted) -> str:
     pilot = found.training.pilot
     if pilot is None:
-        return f"which updates weights of the base, under the permit `{found.training.permit}`"
+        signed = "signed" if found.permit_is_signed else "unsigned"
+        return f"which updates weights of the base, under the {signed} permit `{found.training.permit}`"
     layers = "all linear layers" if pilot.all_linear else f"layers {', '.join(pilot.target_modules)}"
     merged = ", merged into the base" if pilot.merge else ""
     return f"rank {pilot.rank}, alpha {pilot.alpha}, {layers}{merged}"

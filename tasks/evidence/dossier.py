@@ -25,7 +25,7 @@ from data_contracts.records.evidence import RunRequest
 from data_contracts.records.ledger import Fault
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
-from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
+from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
 from tasks.evidence.signing.payloads import key_ids, predicate_of, unverified_statement
 
@@ -35,7 +35,12 @@ MANIFEST = "manifest.json"
 REQUEST = "request.yaml"
 REGISTRATION = "registration.json"
 REPORT = "outcome.json"
+APPROVAL = "approval.json"
 PERMIT = "permit.json"
+REDEMPTION = "redemption.json"
+"""Beside the weights that were trained under it."""
+REDEMPTIONS = "redemptions"
+"""The folder of those of the run, one a seed."""
 FAULT = "fault.json"
 LOCKS = ".locks"
 """Beside the dossiers."""
@@ -61,8 +66,27 @@ class Dossier:
         """``envelope`` holds the statement of a ``DecisionRecord``."""
         write_atomically(self.folder / f"decisions/{number:02}-{gate.value}.json", envelope)
 
-    def write_permit(self, permit: Permit) -> None:
-        self.write_record(PERMIT, permit)
+    def write_approval(self, envelope: bytes) -> None:
+        """``envelope`` holds the statement of the ``Approval`` that the escalation gate was told."""
+        write_atomically(self.folder / APPROVAL, envelope)
+
+    def write_permit(self, envelope: bytes) -> None:
+        """``envelope`` holds the statement of a ``Permit``."""
+        write_atomically(self.folder / PERMIT, envelope)
+
+    def permit(self) -> Permit | None:
+        """What the permit says, whoever signed it; ``None`` without one.
+
+        Raises:
+            ArtifactDamagedError: the file holds no such statement.
+        """
+        path = self.folder / PERMIT
+        try:
+            return read_permit(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, EnvelopeRefusedError) as error:
+            raise ArtifactDamagedError(f"{path} cannot be read as a permit: {error}") from error
 
     def add_stage(self, name: str, stored: Path) -> None:
         """Links the files of a finished stage into the folder ``name`` of the dossier."""
@@ -161,6 +185,11 @@ def _stated(path: Path, predicate: str, kind: type[R]) -> R:
         return predicate_of(unverified_statement(path.read_bytes()), predicate, kind)
     except (OSError, EnvelopeRefusedError) as error:
         raise ArtifactDamagedError(f"{path} cannot be read as {kind.__name__}: {error}") from error
+
+
+def read_permit(envelope: bytes) -> Permit:
+    """What an envelope says was permitted, whoever signed it; raises ``EnvelopeRefusedError``."""
+    return predicate_of(unverified_statement(envelope), PERMIT_PREDICATE, Permit)
 
 
 @contextmanager

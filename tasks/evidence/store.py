@@ -54,6 +54,11 @@ class StageKey:
     """Versions of the libraries the result depends on."""
 
     @property
+    def inputs_digest(self) -> str:
+        """Of the inputs alone: the same work by later code has it in common."""
+        return digest_json(dict(self.inputs))
+
+    @property
     def folder_name(self) -> str:
         content = {
             "stage": self.stage,

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from data_contracts.records.decision import Outcome
-from data_contracts.records.permit import Permit
 from tasks.decisions.gates.guardrails import harmed
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
@@ -11,15 +10,13 @@ from tasks.stages.pilots import best_trainings, full_rate
 from tasks.stages.training import train_full
 
 
-def train_permitted(context: RunContext, findings: Findings, permit: Permit) -> None:
-    """Full fine-tuning from as many seeds as the policy asks of anything that is to be accepted."""
+def train_permitted(context: RunContext, findings: Findings) -> None:
+    """Full fine-tuning under the dossier's permit, from as many seeds as what is accepted needs."""
     settings = context.settings
     rate = full_rate(settings, findings.base.width)
     pilot = best_trainings(context, findings)[0]
-    for seed in range(settings.seed, settings.seed + settings.policy.seeds.to_pass):
-        findings.full.append(
-            train_full(context, findings, permit, pilot=pilot, learning_rate=rate, seed=seed)
-        )
+    for seed in settings.permitted_seeds:
+        findings.full.append(train_full(context, findings, pilot=pilot, learning_rate=rate, seed=seed))
     findings.history = replace(findings.history, full_trained=True)
 
 

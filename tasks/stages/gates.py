@@ -35,12 +35,10 @@ from tasks.audit.cited import CitedEvidence
 from tasks.audit.deciding import decide
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import first_that_fits, what_would_fit
-from tasks.decisions.gates import issue_permit
-from tasks.decisions.gates.escalation import subject_of
 from tasks.decisions.ladder import demands_fairness
 from tasks.decisions.remedies import best_trial
-from tasks.evidence.approvals import read_approval
 from tasks.evidence.store import Stored
+from tasks.stages.answers import answer_to
 from tasks.stages.artifacts import show_decision
 from tasks.stages.base import score_base
 from tasks.stages.context import RunContext
@@ -56,8 +54,9 @@ from tasks.stages.forecasting import (
 )
 from tasks.stages.guardrails import guardrail_basis
 from tasks.stages.looks import reserve_look
+from tasks.stages.permits import issue
 from tasks.stages.pilots import best_trainings
-from tasks.stages.recording import note_permit, record_decision
+from tasks.stages.recording import record_decision
 from tasks.stages.scoring import readable, score_all
 from tasks.stages.watching import listener
 
@@ -146,6 +145,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
     best = best_trial(findings.trials, policy)
     evidence = best_trainings(context, findings)[0].stored.record
     job = _job(context, findings)
+    answer = answer_to(context, quality)
     facts = EscalationFacts(
         train_rows=findings.snapshot.record.split(Split.TRAIN).rows,
         processor_hours_spent=findings.processor_seconds / 3600.0,
@@ -153,7 +153,10 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
         available_memory_bytes=memory_of_a_process(context),
-        approval=read_approval(context.settings.output, subject_of(quality)),
+        requested_by=context.dossier.request().requested_by,
+        approval=answer.approval,
+        signed_by=answer.signed_by,
+        unusable=answer.unusable,
     )
     basis = EscalationBasis(
         quality=quality.digest(), fairness=fairness.digest(), facts=facts, distance=_distance(findings)
@@ -164,18 +167,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
 @task(name="permit", cache_policy=NO_CACHE)
 def permit_full(context: RunContext, findings: Findings) -> Permit:
     """Raises ``PermitRefusedError`` unless the escalation gate passed."""
-    assert findings.snapshot is not None
-    escalation = findings.history.last(Gate.ESCALATION)
-    assert escalation is not None
-    permit = issue_permit(
-        escalation,
-        snapshot=findings.snapshot.record.digest(),
-        base_model=findings.base.identity(),
-        rung=context.settings.full.method,
-    )
-    context.dossier.write_permit(permit)
-    note_permit(context, permit)
-    return permit
+    return issue(context, findings)
 
 
 @task(name="gate justification", cache_policy=NO_CACHE)

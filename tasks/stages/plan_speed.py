@@ -35,6 +35,7 @@ def speed_from_history(settings: RunSettings, job: Job, mean_tokens: float) -> S
             rung=str(record.rung),
             rank=record.pilot.rank if record.pilot else settings.pilot.rank,
             target_modules=record.pilot.target_modules if record.pilot else "all-linear",
+            blocks=record.full.layers if record.full else settings.full.layers,
         )
         rows = record.rows_seen // record.steps
         operations += record.steps * operations_per_step(job.shape, method, rows=rows, tokens=mean_tokens)

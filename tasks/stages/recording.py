@@ -14,23 +14,16 @@ from data_contracts.records.ledger import EntryKind, Fault, LedgerEntry
 from data_contracts.records.looks import Look, Registration
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
-from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
+from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.decisions.alternatives import alternatives_to
 from tasks.evidence.dossier import REQUEST
+from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
-from tasks.evidence.signing.model_keys import model_key, model_signer, sign_model
+from tasks.evidence.signing.model_keys import model_key, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
-
-
-def require_usable_keys() -> None:
-    """Raises ``InputError`` if a key was given that cannot sign, before hours are spent on what it should."""
-    pipeline_signer()
-    key = model_key()
-    if key is not None:
-        model_signer(key)
 
 
 def record_attempt(context: RunContext) -> None:
@@ -70,7 +63,15 @@ def record_decision(context: RunContext, findings: Findings, judgement: Judgemen
     _note(context, EntryKind.of(decision), judgement.digest(), actor=f"gate {decision.gate.value}")
 
 
-def note_permit(context: RunContext, permit: Permit) -> None:
+def sign_permit(permit: Permit) -> bytes:
+    subjects = {"snapshot": permit.snapshot, "base model": permit.base_model, "policy": permit.policy}
+    return _signed(permit, subjects, PERMIT_PREDICATE)
+
+
+def record_permit(context: RunContext, permit: Permit, envelope: bytes) -> None:
+    """``envelope`` is the permit's; a run that is resumed finds it again beside the runs."""
+    KeptPermits.of(context.settings.output, context.run_id).keep(envelope)
+    context.dossier.write_permit(envelope)
     _note(context, EntryKind.PERMIT_ISSUED, permit.digest(), actor=f"gate {permit.decision.gate.value}")
 
 

@@ -8,12 +8,12 @@ from prefect.cache_policies import NO_CACHE
 from data_contracts.records.base import FolderRecord
 from data_contracts.records.evidence import ArtifactKind, BaselineEvidence, TrainingEvidence
 from data_contracts.records.metrics import Task
-from data_contracts.records.permit import Permit
-from data_contracts.records.settings import TrainingSettings
+from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
 from data_contracts.records.snapshot import Split
-from tasks.evidence.dossier import PERMIT
+from tasks.evidence.dossier import PERMIT, REDEMPTION
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.files import write_atomically
+from tasks.evidence.redeeming import Work
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.artifacts import show_curve
 from tasks.stages.context import RunContext
@@ -21,6 +21,7 @@ from tasks.stages.curves import write_curve
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.methods import method_identity
+from tasks.stages.permits import redeem_here, require_issued_by_a_gate, require_redeemed
 from tasks.stages.processes import fit_on
 from tasks.stages.replay import replay_digest, replayed
 from tasks.stages.rows import encoded, head_of, tokenizer_of
@@ -85,33 +86,31 @@ def train_baseline(context: RunContext, findings: Findings) -> Stored[BaselineEv
 
 @task(name="full", cache_policy=NO_CACHE)
 def train_full(
-    context: RunContext,
-    findings: Findings,
-    permit: Permit,
-    *,
-    pilot: Trained,
-    learning_rate: float,
-    seed: int,
+    context: RunContext, findings: Findings, *, pilot: Trained, learning_rate: float, seed: int
 ) -> Trained:
-    """What updates base weights, which the escalation gate's permit must cover.
+    """What updates base weights, for which the permit in the dossier is redeemed.
 
     Args:
         pilot: the best pilot, for a method that begins with it merged.
 
     Raises:
-        PermitRefusedError: before anything is read, also where a stored result could be reused.
+        PermitRefusedError: before any weight is read, also where a stored result could be reused.
+        LedgerError: the permit could not be redeemed.
     """
     assert findings.snapshot is not None
-    settings = context.settings
-    rung = FullRung(
-        permit=permit,
-        run_id=context.run_id,
-        snapshot=findings.snapshot.record.digest(),
-        base_model=findings.base.identity(),
-        policy=settings.policy.digest(),
-        settings=settings.full,
-        adapter=pilot.stored.folder / ArtifactKind.ADAPTER,
+    settings, adapter = context.settings, pilot.stored.folder / ArtifactKind.ADAPTER
+    key = training_key(
+        context, findings, settings.full, adapter=adapter, learning_rate=learning_rate, seed=seed
     )
+    bound = {
+        "run_id": context.run_id,
+        "snapshot": findings.snapshot.record.digest(),
+        "base_model": findings.base.identity(),
+        "policy": settings.policy.digest(),
+    }
+    work = Work(**bound, rung=settings.full.method, seed=seed, training=key.inputs_digest)
+    redeemed = redeem_here(context, work)
+    rung = FullRung(redeemed.permit, redeemed.redemption, **bound, settings=settings.full, adapter=adapter)
     folder = settings.full.method if seed == settings.seed else f"{settings.full.method}-seed-{seed}"
     stored = train_rung(
         context, findings, rung=rung, learning_rate=learning_rate, seed=seed, folder_name=folder
@@ -129,36 +128,25 @@ def train_rung(
     seed: int,
     folder_name: str,
 ) -> Stored[TrainingEvidence]:
-    """One training of one rung; full fine-tuning comes with a ``FullRung``, which exists by permit only."""
+    """One training of one rung; full fine-tuning comes with a ``FullRung``, which exists by permit only.
+
+    Raises:
+        PermitRefusedError: base weights would be updated, and the ledger does not hold that a permit was
+            redeemed for that.
+    """
     assert findings.snapshot is not None
     settings, base, snapshot = context.settings, findings.base, findings.snapshot
     name = rung.rung
     pilot = rung.settings if isinstance(rung, PilotRung) else None
-    full = rung.settings if isinstance(rung, FullRung) else None
-    permit = rung.permit if isinstance(rung, FullRung) else None
-    start = begins_with(rung)
+    full = rung if isinstance(rung, FullRung) else None
+    adapter = full.adapter if full else None
+    start = begins_with(rung.settings, adapter)
     served = ArtifactKind.ADAPTER if pilot is not None and not pilot.merge else ArtifactKind.MODEL
-    key = StageKey(
-        stage=f"train-{name}",
-        inputs={
-            "base": base.identity(),
-            "snapshot": snapshot.record.digest(),
-            "max_tokens": settings.model.max_tokens,
-            "training": settings.training.decisive(),
-            "pilot": pilot.model_dump(mode="json") if pilot else None,
-            "full": full.model_dump(mode="json") if full else None,
-            "start": FolderRecord.of(start).digest() if start else None,
-            "method": method_identity(name),
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "replay": replay_digest(findings),
-            # A model trained under another policy was allowed by another question.
-            "policy": settings.policy.digest() if permit else None,
-        },
-        code=code_digest(*CODE),
-        packages=package_versions(TRAINING_PACKAGES),
+    key = training_key(
+        context, findings, rung.settings, adapter=adapter, learning_rate=learning_rate, seed=seed
     )
-
+    if full is not None:
+        require_redeemed(context, full, key.inputs_digest)
     checkpoints = context.store.checkpoints(key)
 
     def build(folder: Path) -> TrainingEvidence:
@@ -177,8 +165,10 @@ def train_rung(
             )
         if pilot is not None and pilot.merge:
             merge(given.base, trained, given.head, given.tokenizer, folder / served)
-        if permit is not None:
-            write_atomically(folder / PERMIT, permit.canonical_json())
+        if full is not None:
+            # Those under which it was trained; the dossier of a run that reuses it has its own beside them.
+            write_atomically(folder / PERMIT, (context.dossier.folder / PERMIT).read_bytes())
+            write_atomically(folder / REDEMPTION, full.redemption.canonical_json())
         write_curve(folder, fitted.curve, title=f"learning curve of {folder_name}")
         return TrainingEvidence(
             rung=rung.rung,
@@ -186,7 +176,7 @@ def train_rung(
             snapshot=snapshot.record.digest(),
             training=settings.training.without_places(),
             pilot=pilot,
-            full=full,
+            full=full.settings if full else None,
             start=FolderRecord.of(start).digest() if start else None,
             replay=replay_digest(findings),
             learning_rate=learning_rate,
@@ -205,12 +195,14 @@ def train_rung(
             curve=fitted.curve,
             served=served,
             artifact=FolderRecord.of(folder / served),
-            permit=permit.digest() if permit else None,
+            permit=full.permit.digest() if full else None,
             cost=training.cost.after(fitted.earlier),
         )
 
     with measured() as measurement:
         stored = context.store.reuse_or_build(key, TrainingEvidence, build)
+    if full is not None:
+        require_issued_by_a_gate(stored.folder)
     checkpoints.remove()
     context.dossier.add_stage(folder_name, stored.folder)
     show_curve(folder_name, stored.record.curve, stored.folder)
@@ -224,6 +216,42 @@ def train_rung(
     findings.spend(evidence.cost)
     listener().stage_ended(f"train {name}", line, measurement.cost, stored.reused)
     return stored
+
+
+def training_key(
+    context: RunContext,
+    findings: Findings,
+    rung: PilotSettings | FullSettings,
+    *,
+    adapter: Path | None,
+    learning_rate: float,
+    seed: int,
+) -> StageKey:
+    """Names one training; ``adapter`` is the pilot's, for what begins with it merged."""
+    assert findings.snapshot is not None
+    settings, updates_base = context.settings, isinstance(rung, FullSettings)
+    start = begins_with(rung, adapter)
+    said = rung.model_dump(mode="json")
+    return StageKey(
+        stage=f"train-{rung.method}",
+        inputs={
+            "base": findings.base.identity(),
+            "snapshot": findings.snapshot.record.digest(),
+            "max_tokens": settings.model.max_tokens,
+            "training": settings.training.decisive(),
+            "pilot": None if updates_base else said,
+            "full": said if updates_base else None,
+            "start": FolderRecord.of(start).digest() if start else None,
+            "method": method_identity(rung.method),
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "replay": replay_digest(findings),
+            # A model trained under another policy was allowed by another question.
+            "policy": settings.policy.digest() if updates_base else None,
+        },
+        code=code_digest(*CODE),
+        packages=package_versions(TRAINING_PACKAGES),
+    )
 
 
 def inputs_for(

@@ -49,6 +49,8 @@ def _train(folder: Path, job: TrainingJob) -> None:
     from tasks.training.sharding import is_first, total
 
     tells = is_first()
+    # Refused before anything is read.
+    job.rung()
 
     def progress(done: int, total: int, what: str) -> None:
         if tells:

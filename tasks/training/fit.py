@@ -25,7 +25,7 @@ from tasks.training.keeping import Keeper, writing
 from tasks.training.memory import shortage_explained
 from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import adapted_module_names, prepare
+from tasks.training.rungs import FullRung, adapted_module_names, prepare
 from tasks.training.saving import save_trained
 from tasks.training.sharding import shard, wait_for_all, world_size
 from tasks.training.survival import train_through
@@ -71,7 +71,7 @@ def fit(
     whole one there; whoever gives the place sees to it that they are of this very training.
 
     Raises:
-        PermitRefusedError: see ``prepare``.
+        PermitRefusedError: base weights would be updated, and no permit was redeemed for that.
         InputError: rows are to be packed, and the model does not keep them apart.
         TrainingDivergedError: the loss or a gradient became NaN or infinite, or the loss exploded; names the
             step.
@@ -80,6 +80,8 @@ def fit(
         TrainingStopped: the process was asked to end; where there is a place for it, the state is saved.
     """
     head, rung, training, seed = given.head, given.rung, given.training, given.seed
+    if isinstance(rung, FullRung):
+        rung.require(seed=seed, base_model=given.base_digest)
     total_steps = planned_steps(len(given.train), training)
     mixture = mix(given.train, given.replayed, steps=total_steps, training=training, seed=seed)
     with shortage_explained("the model does not fit"):

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import Task
-from data_contracts.records.permit import Permit
+from data_contracts.records.permit import Permit, Redemption
 from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
 from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head
@@ -23,6 +23,7 @@ class PermittedWork(Record):
     """What ``FullRung`` is made of. The permit is checked again by every process that reads it."""
 
     permit: Permit
+    redemption: Redemption
     run_id: str
     snapshot: str
     base_model: str
@@ -35,7 +36,7 @@ class PermittedWork(Record):
         return cls(**{name: getattr(rung, name) for name in cls.model_fields})
 
     def rung(self) -> FullRung:
-        """Raises ``PermitRefusedError`` if the permit does not cover the work."""
+        """Raises ``PermitRefusedError`` if the permit does not cover the work, or was not redeemed for it."""
         return FullRung(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
@@ -79,14 +80,14 @@ class TrainingJob(Record):
         """With the rows of the job's ``folder``, memory-mapped, so that processes of one host share them.
 
         Raises:
-            PermitRefusedError: base weights would be updated and no permit covers that.
+            PermitRefusedError: base weights would be updated, and no permit was redeemed for that.
         """
         return TrainingInputs(
             base=self.base,
             base_name=self.base_name,
             base_digest=self.base_digest,
             head=Head(task=self.task, labels=self.labels, pad_token_id=self.pad_token_id),
-            rung=self._rung(),
+            rung=self.rung(),
             tokenizer=tokenizer,
             training=self.training,
             learning_rate=self.learning_rate,
@@ -94,7 +95,8 @@ class TrainingJob(Record):
             **{name: _read_rows(folder / name) for name in _ROWS},
         )
 
-    def _rung(self) -> PilotRung | FullRung:
+    def rung(self) -> PilotRung | FullRung:
+        """Raises ``PermitRefusedError`` as ``inputs`` does, and reads nothing."""
         if self.permitted is not None:
             return self.permitted.rung()
         assert self.pilot is not None

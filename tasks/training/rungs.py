@@ -1,7 +1,7 @@
 """From a rung to a model with exactly the rung's weights trainable.
 
-``FullRung`` cannot be made without a permit that covers this very work. Everything that trains goes
-through ``prepare``, and ``prepare`` knows no other way to leave base weights trainable.
+``FullRung`` cannot be made without a permit that covers this very work and was redeemed for it. Everything
+that trains goes through ``prepare``, and ``prepare`` knows no other way to leave base weights trainable.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.errors import InputError, PermitRefusedError
-from data_contracts.records.permit import Permit
+from data_contracts.records.permit import Permit, Redemption, refuse_if
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings
 from tasks.training.loading import Head, LoadedModel, load_base, make_methods_known, require_same_base
@@ -32,9 +32,10 @@ class PilotRung:
 
 @dataclass(frozen=True)
 class FullRung:
-    """What updates base weights. Exists only for work that its permit covers."""
+    """What updates base weights. Exists only for work that its permit covers and was redeemed for."""
 
     permit: Permit
+    redemption: Redemption
     run_id: str
     snapshot: str
     base_model: str
@@ -46,31 +47,50 @@ class FullRung:
     def __post_init__(self) -> None:
         self.require()
 
-    def require(self) -> None:
-        """Raises ``PermitRefusedError`` unless the permit covers exactly this work."""
-        if not isinstance(self.permit, Permit):
+    def require(self, *, seed: int | None = None, base_model: str | None = None) -> None:
+        """Raises ``PermitRefusedError`` unless the permit covers exactly this work and was redeemed for it.
+
+        That the redemption is in the ledger is for whoever redeemed it to know.
+
+        Args:
+            seed: of the training that is about to begin, where that is known.
+            base_model: its digest, likewise.
+        """
+        if not isinstance(self.permit, Permit) or not isinstance(self.redemption, Redemption):
             raise PermitRefusedError(
-                "Full fine-tuning was refused: no permit.\n"
+                "Full fine-tuning was refused: no permit, or one that was not redeemed.\n"
                 "  to do: run the pipeline; its escalation gate issues one when the pilot failed on evidence."
             )
-        self.permit.require(
+        faults = self.permit.faults(
             run_id=self.run_id,
             snapshot=self.snapshot,
             base_model=self.base_model,
             policy=self.policy,
             rung=self.rung,
+            seed=self.redemption.seed,
         )
+        checks = (
+            ("permit", self.redemption.permit, self.permit.digest()),
+            ("run", self.redemption.run_id, self.run_id),
+            ("seed", self.redemption.seed, self.redemption.seed if seed is None else seed),
+            ("base model", self.base_model, base_model or self.base_model),
+        )
+        unredeemed = [
+            f"it was redeemed for {name} {redeemed}, and this is {name} {actual}"
+            for name, redeemed, actual in checks
+            if redeemed != actual
+        ]
+        refuse_if([*faults, *unredeemed])
 
     @property
     def rung(self) -> Rung:
         return self.settings.method
 
 
-def begins_with(rung: PilotRung | FullRung) -> Path | None:
-    """The adapter that a rung begins with merged into the base; ``None`` where it begins with the base."""
-    if isinstance(rung, FullRung) and weights_method(rung.settings.method).from_pilot:
-        return rung.adapter
-    return None
+def begins_with(settings: PilotSettings | FullSettings, adapter: Path | None) -> Path | None:
+    """The pilot's ``adapter`` if training begins with it merged; ``None`` where it begins with the base."""
+    from_pilot = isinstance(settings, FullSettings) and weights_method(settings.method).from_pilot
+    return adapter if from_pilot else None
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ def prepare(
     """
     match rung:
         case FullRung():
-            rung.require()
+            rung.require(seed=seed)
             return Prepared(_with_base_weights(base, head, rung, seed), method=None)
         case PilotRung(settings=settings):
             method = adapter_method(settings.method)

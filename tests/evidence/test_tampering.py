@@ -539,6 +539,88 @@ def _a_permit_removed_is_missed(forger: Forger) -> None:
     (forger.folder / "permit.json").unlink()
 
 
+def _restated_permit(**changes: Any) -> Callable[[Forger], None]:
+    def restate(forger: Forger) -> None:
+        forger.restate("permit.json", lambda permit: permit.update(changes), forger.key)
+
+    return restate
+
+
+_LATE = "2099-01-01T00:00:00.000000Z"
+for _name, _value, _check, _what in (
+    ("price_processor_hours", 0.0, Check.PERMIT, "its price is 0.0 processor hours"),
+    ("seeds", [17, 18], Check.PERMIT, "its seeds is (17, 18)"),
+    ("issuer", "laboratory", Check.PERMIT, "its issuer is laboratory"),
+    ("expires_at", _LATE, Check.LEDGER, "does not hold that it was issued"),
+):
+    _do = _restated_permit(**{_name: _value})
+    ATTACKS.append(Attack(f"a_permit_of_another_{_name}", _do, _check, "permit.json", _what, insider=True))
+
+
+@attack(Check.SIGNATURES, "permit.json", "bad: not of this content")
+def _a_permit_edited_under_its_signature(forger: Forger) -> None:
+    forger.resay("permit.json", lambda permit: permit.update(expires_at=_LATE))
+
+
+REDEMPTION = "redemptions/seed-17.json"
+
+
+@by_insider(Check.PERMIT, REDEMPTION, "what full was redeemed for cannot be read")
+def _a_redemption_removed(forger: Forger) -> None:
+    (forger.folder / REDEMPTION).unlink()
+
+
+@by_insider(Check.LEDGER, "ledger, entry", "a permit was redeemed, and the dossier does not hold it")
+def _a_redemption_removed_is_missed(forger: Forger) -> None:
+    (forger.folder / REDEMPTION).unlink()
+
+
+@by_insider(Check.LEDGER, REDEMPTION, "does not hold that it was redeemed")
+def _a_redemption_for_another_training(forger: Forger) -> None:
+    forger.edit(REDEMPTION, lambda redemption: redemption.update(training="sha256:" + "5" * 64))
+
+
+@by_insider(Check.PERMIT, REDEMPTION, "its permit is sha256:5")
+def _a_redemption_of_another_permit(forger: Forger) -> None:
+    forger.edit(REDEMPTION, lambda redemption: redemption.update(permit="sha256:" + "5" * 64))
+
+
+@by_insider(Check.PERMIT, "full/permit.json", "this was trained for a benchmark")
+def _weights_of_the_laboratory(forger: Forger) -> None:
+    forger.restate("full/permit.json", lambda permit: permit.update(issuer="laboratory"), forger.key)
+
+
+@by_insider(Check.PERMIT, "full/permit.json", "it is not the permit that the training names")
+def _weights_trained_under_another_permit(forger: Forger) -> None:
+    forger.restate("full/permit.json", lambda permit: permit.update(price_processor_hours=9.0), forger.key)
+
+
+@by_insider(Check.PERMIT, "approval.json", "it is not the answer that")
+def _an_answer_for_another_reason(forger: Forger) -> None:
+    forger.restate("approval.json", lambda answer: answer.update(reason="whatever"), None)
+
+
+@by_insider(Check.PERMIT, "approval.json", "it is not the answer that")
+def _an_answer_removed(forger: Forger) -> None:
+    (forger.folder / "approval.json").unlink()
+
+
+@by_insider(Check.PERMIT, ESCALATION, "the gate was told Eve as who asked for the run")
+def _a_requester_that_the_gate_was_told(forger: Forger) -> None:
+    def eve(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["requested_by"] = "Eve"
+
+    forger.restate(forger.decision_file("escalation"), eve, forger.key)
+
+
+@by_insider(Check.PERMIT, ESCALATION, "signed by ada, and the answer does not say so")
+def _a_signature_that_the_gate_was_told(forger: Forger) -> None:
+    def ada(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["signed_by"] = "ada"
+
+    forger.restate(forger.decision_file("escalation"), ada, forger.key)
+
+
 # The ledger, by somebody who owns the database.
 
 
@@ -629,6 +711,256 @@ def _a_clock_set_back(forger: Forger) -> None:
     forger.rechain(back)
 
 
+# What is rarer.
+
+
+@attack(Check.FILES, MANIFEST, "it is of the run another")
+def _a_manifest_of_another_run(forger: Forger) -> None:
+    forger.complete(forger.key, run_id="another-20260101-000000-abcd")
+
+
+@attack(Check.FILES, MANIFEST, "it names a file twice")
+def _a_manifest_that_names_a_file_twice(forger: Forger) -> None:
+    forger.restate(MANIFEST, lambda manifest: manifest["files"].append(manifest["files"][0]), forger.key)
+
+
+@by_insider(Check.REQUEST, "power.json", "it is of the run another")
+def _a_decision_of_another_run(forger: Forger) -> None:
+    def rename(record: Any) -> None:
+        record["judgement"]["decision"]["run_id"] = "another"
+
+    forger.restate(forger.decision_file("power"), rename, forger.key)
+
+
+@by_insider(Check.REQUEST, "power.json", "it is about the base")
+def _a_decision_about_another_base(forger: Forger) -> None:
+    forger.restate(
+        forger.decision_file("power"),
+        lambda record: record["inputs"].update(base_model="sha256:" + "3" * 64),
+        forger.key,
+    )
+
+
+@by_insider(Check.REQUEST, "base-model.json", "it is not there")
+def _a_base_removed(forger: Forger) -> None:
+    (forger.folder / "base-model.json").unlink()
+
+
+@by_insider(Check.REQUEST, OUTCOME, "it is of the run another")
+def _a_report_of_another_run(forger: Forger) -> None:
+    forger.edit(OUTCOME, lambda report: report.update(run_id="another"))
+
+
+@attack(Check.REQUEST, "request.yaml", "it is not there")
+def _a_request_removed(forger: Forger) -> None:
+    (forger.folder / "request.yaml").unlink()
+
+
+@by_insider(Check.DATA, "snapshot/evidence.json", "it was made under another contract")
+def _a_snapshot_under_another_contract(forger: Forger) -> None:
+    forger.recite("snapshot", lambda snapshot: snapshot.update(contract="sha256:" + "4" * 64))
+
+
+@by_insider(Check.DATA, "snapshot/evidence.json", "it holds 399 rows and 7 rejected")
+def _rejected_rows_miscounted(forger: Forger) -> None:
+    forger.recite("snapshot", lambda snapshot: snapshot.update(rejected_rows=7))
+
+
+@by_insider(Check.DATA, "snapshot/rejected.parquet", "it is not there")
+def _rejected_rows_removed(forger: Forger) -> None:
+    (forger.folder / "snapshot/rejected.parquet").unlink()
+
+
+@by_insider(Check.DATA, "snapshot/tune.parquet", "it is not there")
+def _a_split_removed(forger: Forger) -> None:
+    (forger.folder / "snapshot/tune.parquet").unlink()
+
+
+@by_insider(Check.DATA, "snapshot/tune.parquet", "it cannot be read")
+def _a_split_cut_short(forger: Forger) -> None:
+    content = (forger.folder / "snapshot/tune.parquet").read_bytes()
+    forger.write("snapshot/tune.parquet", content[: len(content) // 2])
+
+
+@by_insider(Check.DATA, "snapshot/tune.parquet", "a row stands in it twice")
+def _a_row_twice(forger: Forger) -> None:
+    def repeat(columns: dict[str, list[Any]]) -> None:
+        for values in columns.values():
+            values[0] = values[1]
+
+    forger.edit_table("snapshot/tune.parquet", repeat)
+
+
+@by_insider(Check.QUESTION, "power.json", "it names another registration")
+def _a_decision_on_another_question(forger: Forger) -> None:
+    def other(record: Any) -> None:
+        record["judgement"]["decision"]["registration"] = "sha256:" + "6" * 64
+
+    forger.restate(forger.decision_file("power"), other, forger.key)
+
+
+@by_insider(Check.QUESTION, "registration.json", "it registers 2 looks; there can be 1")
+def _a_look_more_than_there_can_be(forger: Forger) -> None:
+    def another(registration: Any) -> None:
+        registration["looks"].append({**registration["looks"][0], "split": "reserve"})
+
+    _reregister(forger, another)
+
+
+@by_insider(Check.QUESTION, "registration.json", "it is not there, and decisions name it")
+def _a_question_removed(forger: Forger) -> None:
+    (forger.folder / "registration.json").unlink()
+
+
+@by_insider(Check.TRAININGS, f"{PILOT}/adapter/extra.bin", "its training does not name it")
+def _a_file_added_to_an_adapter(forger: Forger) -> None:
+    forger.write(f"{PILOT}/adapter/extra.bin", b"more")
+
+
+@by_insider(
+    Check.TRAININGS, f"{PILOT}/adapter/adapter_config.json", "it is not there, and its training names it"
+)
+def _a_file_of_an_adapter_removed(forger: Forger) -> None:
+    (forger.folder / PILOT / "adapter/adapter_config.json").unlink()
+
+
+@by_insider(Check.TRAININGS, "full/model", "it is not there")
+def _a_model_removed(forger: Forger) -> None:
+    shutil.rmtree(forger.folder / "full/model")
+
+
+@by_insider(Check.TRAININGS, f"{PILOT}/evidence.json", "it was trained on the base")
+def _a_training_on_another_base(forger: Forger) -> None:
+    forger.recite(PILOT, lambda evidence: evidence.update(base_model="sha256:" + "5" * 64))
+
+
+@by_insider(Check.TRAININGS, f"{PILOT}/evidence.json", "a pilot names a permit")
+def _a_pilot_with_a_permit(forger: Forger) -> None:
+    forger.recite(PILOT, lambda evidence: evidence.update(permit="sha256:" + "5" * 64))
+
+
+@by_insider(Check.TRAININGS, "full/evidence.json", "it is neither a pilot alone nor")
+def _a_training_that_is_both(forger: Forger) -> None:
+    pilot = json.loads((forger.folder / PILOT / "evidence.json").read_bytes())["pilot"]
+    forger.recite("full", lambda evidence: evidence.update(pilot=pilot))
+
+
+@by_insider(Check.SCORES, f"{PILOT}/gate/evidence.json", "its rows are of another snapshot")
+def _scores_on_another_snapshot(forger: Forger) -> None:
+    forger.recite(f"{PILOT}/gate", lambda evidence: evidence.update(snapshot="sha256:" + "5" * 64))
+
+
+@by_insider(Check.SCORES, f"{PILOT}/gate/evidence.json", "it calls full what was trained by lora")
+def _scores_said_to_be_full_s(forger: Forger) -> None:
+    forger.recite(f"{PILOT}/gate", lambda evidence: evidence.update(rung="full"))
+
+
+@by_insider(Check.SCORES, "baseline/gate/evidence.json", "another base or probe was scored")
+def _scores_of_another_base(forger: Forger) -> None:
+    forger.recite("baseline/gate", lambda evidence: evidence.update(artifact="sha256:" + "5" * 64))
+
+
+@by_insider(Check.SCORES, "invented/gate/evidence.json", "invented trained nothing, and lora was scored")
+def _scores_of_what_was_never_trained(forger: Forger) -> None:
+    for name in ("evidence.json", "scores.parquet"):
+        forger.write(f"invented/gate/{name}", (forger.folder / PILOT / "gate" / name).read_bytes())
+
+
+@by_insider(Check.SCORES, SCORED, "it is not there")
+def _scores_removed(forger: Forger) -> None:
+    (forger.folder / SCORED).unlink()
+
+
+@by_insider(Check.SCORES, SCORED, "it cannot be read as scores")
+def _scores_cut_short(forger: Forger) -> None:
+    forger.write(SCORED, (forger.folder / SCORED).read_bytes()[:1000])
+
+
+@by_insider(Check.SCORES, SCORED, "it has no column accuracy")
+def _scores_without_the_metric(forger: Forger) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(forger.folder / SCORED).drop_columns(["accuracy"])
+    (forger.folder / SCORED).unlink()
+    pq.write_table(table, forger.folder / SCORED)
+
+
+@by_insider(Check.DECISIONS, "power.json", "it rests on what the contract gate is told")
+def _a_basis_of_another_gate(forger: Forger) -> None:
+    def other(record: Any) -> None:
+        record["judgement"]["basis"] = {"gate": "contract", "contract": record["inputs"]["contract"]}
+
+    forger.restate(forger.decision_file("power"), other, forger.key)
+
+
+@by_insider(Check.DECISIONS, "quality.json", "its rules are others, or in another order")
+def _rules_in_another_order(forger: Forger) -> None:
+    forger.restate(
+        forger.decision_file("quality"),
+        lambda record: record["judgement"]["decision"]["rules"].reverse(),
+        forger.key,
+    )
+
+
+@by_insider(Check.WAY, OUTCOME, "it is not there, or cannot be read")
+def _a_report_removed(forger: Forger) -> None:
+    (forger.folder / OUTCOME).unlink()
+
+
+@by_insider(Check.WAY, "decisions/10-quality.json", "the run had ended in full_unjustified before it")
+def _a_decision_after_the_end(forger: Forger) -> None:
+    content = (forger.folder / forger.decision_file("quality")).read_bytes()
+    forger.write("decisions/10-quality.json", content)
+
+
+@by_insider(Check.WAY, OUTCOME, "its sentence is not the one that its decisions lead to")
+def _a_sentence_made_milder(forger: Forger) -> None:
+    forger.edit(OUTCOME, lambda report: report.update(sentence="All is well."))
+
+
+@by_insider(Check.WAY, OUTCOME, "which no training of this dossier serves")
+def _a_model_offered_that_is_not_there(forger: Forger) -> None:
+    forger.edit(OUTCOME, lambda report: report.update(accepted_artifact="elsewhere/model"))
+
+
+@by_insider(Check.PERMIT, "escalation.json", "the answer has no name, or no reason")
+def _an_approval_without_a_reason(forger: Forger) -> None:
+    def blank(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["approval"]["reason"] = " "
+
+    forger.restate(forger.decision_file("escalation"), blank, forger.key)
+
+
+@by_insider(Check.PERMIT, "escalation.json", "it names somebody else as who answered")
+def _an_answer_said_to_be_another_s(forger: Forger) -> None:
+    forger.restate(
+        forger.decision_file("escalation"), lambda record: record.update(answered_by="Eve"), forger.key
+    )
+
+
+@by_insider(Check.PERMIT, "permit.json", "it cannot be read")
+def _a_permit_cut_short(forger: Forger) -> None:
+    forger.write("permit.json", (forger.folder / "permit.json").read_bytes()[:200])
+
+
+@attack(Check.LEDGER, "ledger, entry", "it says that gate nobody made decisions/03-need.json")
+def _another_actor(forger: Forger) -> None:
+    def rename(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "actor": "gate nobody"} if row["actor"] == "gate need" else row for row in rows]
+
+    forger.rechain(rename)
+
+
+@attack(Check.LEDGER, "ledger, entry", "and no look stands before it")
+def _looks_left_out(forger: Forger) -> None:
+    forger.rechain(lambda rows: [row for row in rows if row["kind"] != "look"])
+
+
+@attack(Check.LEDGER, "registration.json", "the ledger does not hold it")
+def _a_question_left_out_of_the_ledger(forger: Forger) -> None:
+    forger.rechain(lambda rows: [row for row in rows if row["kind"] != "registration"])
+
+
 @pytest.fixture(scope="session")
 def stranger() -> CryptoSigner:
     key = Ed25519PrivateKey.generate()
@@ -643,7 +975,7 @@ def verified(
 
 
 def test_there_are_enough_attacks() -> None:
-    assert len({each.name for each in ATTACKS}) == len(ATTACKS) >= 60
+    assert len({each.name for each in ATTACKS}) == len(ATTACKS) >= 100
 
 
 @pytest.mark.parametrize("each", ATTACKS, ids=[each.name for each in ATTACKS])

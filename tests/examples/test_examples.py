@@ -11,6 +11,7 @@ import pytest
 
 from data_contracts.records.verification import Check
 from tasks.audit.verify.verifying import verify_dossier
+from tasks.evidence.dossier import read_permit
 from tasks.evidence.ledger.book import open_ledger
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,8 @@ def test_syllables_ends_with_full_fine_tuning_because_a_fair_pilot_was_shown_sho
     assert {each["verdict"] for each in fairness["rules"]} == {"pass"}
     assert "twice the rank did not help" in rule(fairness, "the adapter has the capacity")["sentence"]
     assert rule(quality, "level")["verdict"] == "fail" and rule(quality, "level")["interval"]["seeds"] == 12
-    assert read(dossier, "permit.json")["decision"] == by_gate["escalation"]
+    permit = read_permit((dossier / "permit.json").read_bytes())
+    assert permit.decision.model_dump(mode="json") == by_gate["escalation"] and permit.seeds == (17,)
     assert all(each["verdict"] == "pass" for each in justification["rules"])
     assert (dossier / "full" / "model" / "model.safetensors").stat().st_size > 80_000_000
     check_dossier(dossier)

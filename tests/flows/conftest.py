@@ -90,12 +90,12 @@ REFERENCE: dict[str, Any] = {"learning_rate": 1e-4}
 """The full rate that ``ESCALATES`` multiplies."""
 
 
-def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:
-    """A run of seconds: MiniLM on a few hundred questions."""
+def small_settings(data: Path, /, base: str = MINILM, **changes: Any) -> dict[str, Any]:
+    """A run of seconds: MiniLM, or the model ``base``, on a few hundred questions."""
     settings: dict[str, Any] = {
         "name": "small",
         "task": "classification",
-        "model": {"source": MINILM, "max_tokens": 48},
+        "model": {"source": base, "max_tokens": 48},
         "data": {"source": str(data)},
         "splits": {"train": 0.5, "tune": 0.1, "reserve": 0.0},
         # A few hundred rows and a dozen steps: enough to walk every stage, too few for a default policy.
@@ -109,7 +109,7 @@ def small_settings(data: Path, /, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def write_run(tmp_path: Path) -> WriteRun:
+def write_run(short_minilm: Path, tmp_path: Path) -> WriteRun:
     """Writes rows as JSON Lines (or raw text) and the settings for them; returns the settings file."""
 
     def write(rows: Iterable[object] | str, **changes: Any) -> Path:
@@ -117,7 +117,9 @@ def write_run(tmp_path: Path) -> WriteRun:
         text = rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows)
         data.write_text(text, encoding="utf-8")
         config = tmp_path / "run.yaml"
-        config.write_text(yaml.safe_dump(small_settings(data, **changes)), encoding="utf-8")
+        config.write_text(
+            yaml.safe_dump(small_settings(data, str(short_minilm), **changes)), encoding="utf-8"
+        )
         return config
 
     return write

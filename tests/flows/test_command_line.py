@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flows.command_line import app
 from flows.failing import EXIT_REQUIREMENT_UNMET
-from tasks.evidence.dossier import Dossier
+from tasks.evidence.dossier import Dossier, read_permit
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 
@@ -80,10 +80,9 @@ def test_a_run_can_be_listed_shown_and_insisted_on(
 
     dossier = Path(report["dossier"])
     training = json.loads((dossier / "full" / "evidence.json").read_bytes())
-    permit = json.loads((dossier / "full" / "permit.json").read_bytes())
-    assert training["permit"] is not None
-    assert permit["run_id"] == report["run_id"]
-    assert permit["decision"]["gate"] == "escalation"
+    permit = read_permit((dossier / "full" / "permit.json").read_bytes())
+    assert permit.run_id == report["run_id"] and permit.digest() == training["permit"]
+    assert permit.decision.gate.value == "escalation" and permit.price_processor_hours > 0.0
     assert training["cost"]["peak_memory_bytes"] > 2**28
 
     explained = json.loads(invoke("explain", str(dossier), "--json").stdout)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from data_contracts.records.rungs import Rung
 from flows.command_line import app
+from tasks.evidence.dossier import read_permit
 from tasks.training.methods.kinds import AdapterMethod
 from tests.flows.conftest import ESCALATES, NEVER_FULL, REFERENCE, WriteRun
 from tests.tasks.training.methods.test_registry import Install, ia3
@@ -48,7 +49,8 @@ def test_hybrid_goes_on_from_a_merged_pilot_under_a_permit_of_its_own(
     assert read(pilot / "gate" / "evidence.json")["artifact"] != trained["base_model"]
     assert "whole model in float32, trained by dora" in read(pilot / "gate" / "evidence.json")["method"]
     updated = read(dossier / "hybrid" / "evidence.json")
-    assert read(dossier / "permit.json")["rung"] == updated["rung"] == "hybrid"
+    permit = read_permit((dossier / "permit.json").read_bytes())
+    assert permit.rung == updated["rung"] == "hybrid"
     assert updated["permit"] is not None and updated["full"]["layers"] == 2
     assert 0.1 < updated["trainable_parameters"] / updated["total_parameters"] < 0.3
     assert not (dossier / "full").exists()

@@ -76,7 +76,10 @@ def test_a_full_model_names_its_permit_and_a_licence_that_was_given(found: Accep
         }
     )
     changed = dataclasses.replace(found, training=full, settings=settings)
-    assert permit in card_text(changed) and "at revision abc" in card_text(changed)
+    assert f"under the unsigned permit `{permit}`" in card_text(changed)
+    signed = dataclasses.replace(changed, permit_is_signed=True)
+    assert f"under the signed permit `{permit}`" in card_text(signed)
+    assert "at revision abc" in card_text(changed)
     data = card_metadata(changed)
     assert (data.library_name, data.license, data.base_model) == ("transformers", "apache-2.0", "org/name")
 

@@ -15,18 +15,14 @@ from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.dossier import Dossier
 from tasks.evidence.ledger.book import open_ledger
 from tests.flows.conftest import NEVER_FULL, WriteRun
+from tests.forked import Forked, lorafirst
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
 
 
-def start(config: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.command_line", "run", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=dict(os.environ),  # the API that is up for all tests
-    )
+def start(config: Path) -> Forked:
+    """The run, with the API that is up for all tests."""
+    return lorafirst("run", str(config))
 
 
 def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
@@ -38,11 +34,11 @@ def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
     deadline = time.monotonic() + 240
     # Killed inside training: its partial folder is there, and a curve point or two have been taken.
     while not list(store.glob(".train-lora-*.partial")):
-        assert first.poll() is None and time.monotonic() < deadline, first.communicate()
+        assert first.poll() is None and time.monotonic() < deadline, first.said(1)
         time.sleep(0.1)
     time.sleep(3)
     first.send_signal(signal.SIGKILL)
-    first.wait()
+    first.wait(10)
     (dossier,) = (tmp_path / "runs").glob("small-*")
     assert not (dossier / "manifest.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in store.glob("[a-z]*/evidence.json")}
@@ -50,14 +46,14 @@ def test_a_killed_run_goes_on_and_an_ended_one_does_no_work_again(
         "contract", "snapshot", "baseline", "distance", "score-baseline",
     }  # fmt: skip
 
-    second, _ = start(config).communicate(timeout=400)
+    second = start(config).said(400)
     assert "goes on after an interruption" in second, second
     assert [path.name for path in (tmp_path / "runs").glob("small-*")] == [dossier.name]
     assert (dossier / "manifest.json").is_file()
     assert not list(store.glob(".*.partial"))
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
-    third, _ = start(config).communicate(timeout=400)
+    third = start(config).said(400)
     lines = [line for line in third.splitlines() if line.startswith("✓")]
     worked = [line for line in lines if not line.endswith("reused") and "base model" not in line]
     assert lines and worked == [], third
@@ -75,31 +71,31 @@ def test_a_run_killed_in_training_ends_with_the_very_same_adapter(
     """Killed once, asked to end once; the third start of the same command finishes."""
     training = {"epochs": 8, "max_steps": 90, "checkpoint_steps": 20, "curve_points": 4}
     undisturbed = write_run(rows, policy=NEVER_FULL, training=training, output=str(tmp_path / "undisturbed"))
-    assert start(undisturbed).wait(timeout=400) == 0
+    assert start(undisturbed).wait(400) == 0
     config = write_run(rows, policy=NEVER_FULL, training=training)
     store = tmp_path / "runs" / ".store"
 
-    def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
+    def wait_for_step(process: Forked, step: int) -> None:
         deadline = time.monotonic() + 240
         while not list(store.glob(f".checkpoints/train-lora-*/step-{step:06}")):
-            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            assert process.poll() is None and time.monotonic() < deadline, process.said(1)
             time.sleep(0.05)
 
     first = start(config)
     wait_for_step(first, 20)
     first.send_signal(signal.SIGKILL)
-    first.wait()
+    first.wait(10)
 
     second = start(config)
     wait_for_step(second, 40)
     second.send_signal(signal.SIGTERM)
     asked = time.monotonic()
-    said, _ = second.communicate(timeout=60)
+    said = second.said(60)
     assert time.monotonic() - asked < 10
-    assert second.returncode == 143, said
+    assert second.poll() == 143, said
     assert "Stopped by SIGTERM: saved at step" in said and "Traceback" not in said
 
-    last, _ = start(config).communicate(timeout=400)
+    last = start(config).said(400)
     assert "Went on from the checkpoint of step" in last, last
     assert not list(store.glob(".checkpoints/*"))
     ours, theirs = (

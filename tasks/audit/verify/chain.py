@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from data_contracts.records.base import digest_file
 from data_contracts.records.bases import EscalationBasis
 from data_contracts.records.ledger import Checkpoint, EntryKind, LedgerEntry
 from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.verify.held import Held, HeldDecision
-from tasks.evidence.dossier import MANIFEST, PERMIT, REGISTRATION, REPORT
+from tasks.evidence.dossier import MANIFEST, PERMIT, REDEMPTIONS, REGISTRATION, REPORT
 from tasks.evidence.ledger.book import Ledger
 
 _JUDGED = (EntryKind.DECISION, EntryKind.REJECTION)
@@ -28,6 +29,7 @@ def chain_faults(held: Held, ledger: Ledger, checkpoint: Checkpoint | None) -> I
     yield from _decisions(held, own)
     yield from _question(held, own)
     yield from _answers(held, everything)
+    yield from _permits(held, own)
     yield from _end(held, own)
 
 
@@ -103,6 +105,26 @@ def _answers(held: Held, everything: Sequence[LedgerEntry]) -> Iterator[FoundFau
             yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
 
 
+def _permits(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
+    """The permit and what it was redeemed for stand there, and nothing else does."""
+    issued = {} if held.permit is None else {PERMIT: held.permit.digest()}
+    redeemed = {
+        path.relative_to(held.folder).as_posix(): digest_file(path)
+        for path in sorted((held.folder / REDEMPTIONS).glob("*.json"))
+    }
+    for kind, files in ((EntryKind.PERMIT_ISSUED, issued), (EntryKind.PERMIT_REDEEMED, redeemed)):
+        entered = {entry.about: entry for entry in own if entry.kind is kind}
+        done = kind.value.removeprefix("permit_")
+        for file, digest in files.items():
+            if entered.pop(digest, None) is None:
+                what = f"the ledger does not hold that it was {done} by this run"
+                yield FoundFault(check=Check.LEDGER, where=file, what=what)
+        for entry in entered.values():
+            if not superseded(own, entry):
+                what = f"a permit was {done}, and the dossier does not hold it"
+                yield _fault(f"entry {entry.sequence}", what)
+
+
 def _end(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
     ends = [entry for entry in own if entry.kind is EntryKind.OUTCOME and not superseded(own, entry)]
     if held.report is not None and held.report.digest() not in {entry.about for entry in ends}:
@@ -112,9 +134,6 @@ def _end(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
     if held.manifest is not None and held.manifest.ledger_head not in {e.entry_digest for e in ends}:
         what = "the entry of the outcome that it names is not in the ledger: that was written anew"
         yield FoundFault(check=Check.LEDGER, where=MANIFEST, what=what)
-    issued = [entry for entry in own if entry.kind is EntryKind.PERMIT_ISSUED and not superseded(own, entry)]
-    if issued and not (held.folder / PERMIT).is_file():
-        yield _fault(f"entry {issued[-1].sequence}", "a permit was issued, and the dossier does not hold it")
 
 
 def _first(own: Sequence[LedgerEntry], kind: EntryKind) -> LedgerEntry | None:

@@ -24,6 +24,7 @@ from data_contracts.records.evidence import (
 )
 from data_contracts.records.looks import Registration
 from data_contracts.records.manifest import Manifest
+from data_contracts.records.permit import Permit
 from data_contracts.records.policy import Policy
 from data_contracts.records.redaction import Redaction
 from data_contracts.records.settings import RunSettings
@@ -103,6 +104,14 @@ class Held:
     def scorings(self) -> dict[str, ScoringEvidence]:
         """By folder."""
         return {s.name: s.record for s in self.stages if isinstance(s.record, ScoringEvidence)}
+
+    @cached_property
+    def permit(self) -> Permit | None:
+        """``None`` also where it cannot be read, which the check of permits tells."""
+        try:
+            return self.dossier.permit()
+        except UNREADABLE:
+            return None
 
     @cached_property
     def baseline(self) -> BaselineEvidence | None:

@@ -1,11 +1,11 @@
 """The escalation gate: may full fine-tuning be spent? The only gate that issues a permit."""
 
 from data_contracts.errors import PermitRefusedError
-from data_contracts.records.base import digest_json
+from data_contracts.records.base import UtcTime, digest_json
 from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.evidence import DomainDistance
-from data_contracts.records.permit import Permit
+from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule, Policy
 from data_contracts.records.rungs import Rung
@@ -47,7 +47,7 @@ def decide_escalation(
     )
     rules = (
         *facts_rules,
-        _approval_rule(facts.approval, quality, policy),
+        _approval_rule(facts, quality, policy),
         *distance_rules(distance),
     )
     # A person is asked only about what everything else allows.
@@ -82,8 +82,21 @@ def subject_of(quality: Decision) -> str:
     )
 
 
-def issue_permit(escalation: Decision, *, snapshot: str, base_model: str, rung: Rung) -> Permit:
+def issue_permit(
+    escalation: Decision,
+    *,
+    snapshot: str,
+    base_model: str,
+    rung: Rung,
+    seeds: tuple[int, ...],
+    price_processor_hours: float,
+    issued_at: UtcTime,
+    expires_at: UtcTime,
+) -> Permit:
     """The permit that a passed escalation gate gives, bound to its run, its policy and the method ``rung``.
+
+    Args:
+        price_processor_hours: the forecast that the gate was told, of all ``seeds``.
 
     Raises:
         PermitRefusedError: the decision is of another gate, or did not pass.
@@ -94,11 +107,16 @@ def issue_permit(escalation: Decision, *, snapshot: str, base_model: str, rung: 
             "only a passed escalation gate allows full fine-tuning."
         )
     return Permit(
+        issuer=PermitIssuer.ESCALATION_GATE,
         run_id=escalation.run_id,
         snapshot=snapshot,
         base_model=base_model,
         policy=escalation.policy,
         rung=rung,
+        seeds=seeds,
+        price_processor_hours=price_processor_hours,
+        issued_at=issued_at,
+        expires_at=expires_at,
         decision=escalation,
     )
 
@@ -196,8 +214,9 @@ def _memory_rule(facts: EscalationFacts) -> RuleResult:
     )
 
 
-def _approval_rule(approval: Approval | None, quality: Decision, policy: Policy) -> RuleResult:
-    if policy.escalation.approval is ApprovalRule.NONE:
+def _approval_rule(facts: EscalationFacts, quality: Decision, policy: Policy) -> RuleResult:
+    rule = policy.escalation.approval
+    if rule is ApprovalRule.NONE:
         return plain_rule(
             APPROVAL,
             passed=True,
@@ -205,19 +224,41 @@ def _approval_rule(approval: Approval | None, quality: Decision, policy: Policy)
             threshold="none",
             sentence="The policy asks for nobody's approval.",
         )
-    # An answer to another question is none.
-    answer = approval if approval is not None and approval.subject == subject_of(quality) else None
+    answer, why = facts.approval, _why_it_does_not_count(facts, quality, policy)
     verdict = Verdict.INCONCLUSIVE
-    sentence = "A person has to allow full fine-tuning; nobody has answered yet."
-    if answer is not None:
+    sentence = f"A person has to allow full fine-tuning; {why}."
+    if answer is not None and why is None:
         verdict = Verdict.PASS if answer.approved else Verdict.FAIL
         word = "allowed" if answer.approved else "denied"
-        sentence = f"{answer.name} {word} it (recorded, not signed): {answer.reason}"
+        sentence = f"{answer.name} {word} it ({_how_given(facts, answer)}): {answer.reason}"
     return RuleResult(
         name=APPROVAL,
-        observed="no answer" if answer is None else f"{answer.name}: {answer.reason}",
+        observed="no answer" if answer is None or why is not None else f"{answer.name}: {answer.reason}",
         interval=None,
-        threshold="a person's recorded approval of this very decision",
+        threshold=f"a person's {rule.value} approval of this very decision",
         verdict=verdict,
         sentence=sentence,
     )
+
+
+def _why_it_does_not_count(facts: EscalationFacts, quality: Decision, policy: Policy) -> str | None:
+    """What is missing for an answer that counts; ``None`` where nothing is."""
+    answer = facts.approval
+    if answer is None and facts.unusable is not None:
+        return f"the answer that was given does not count: {facts.unusable}"
+    # An answer to another question is none.
+    if answer is None or answer.subject != subject_of(quality):
+        return "nobody has answered yet"
+    asked = {name.strip().casefold() for name in (facts.requested_by, answer.requested_by)}
+    given = {name.strip().casefold() for name in (answer.name, facts.signed_by or answer.name)}
+    if asked & given:
+        return f"the answer of {answer.name} does not count: who asked for the run cannot answer for it"
+    if policy.escalation.approval is ApprovalRule.SIGNED and facts.signed_by is None:
+        return f"the answer of {answer.name} does not count: no key of the keyring verifies it"
+    return None
+
+
+def _how_given(facts: EscalationFacts, answer: Approval) -> str:
+    if facts.signed_by is not None:
+        return f"signed by {facts.signed_by}"
+    return "recorded, not signed" if answer.key is None else "recorded; its signature was not verified"

@@ -1,6 +1,7 @@
 """The promotion gate: may the challenger take the champion's place?"""
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
+from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.policy import OnBreach, Policy
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.guardrails import GUARDRAIL
@@ -11,11 +12,13 @@ from tasks.decisions.gates.rules import (
     capital,
     level_rule,
     paired_gain,
+    plain_rule,
     three_way,
 )
 
 AGAINST_CHAMPION = "not inferior to the champion"
 AGAINST_ANCHOR = "not inferior to the anchor"
+PERMITTED = "trained under a permit of a gate"
 
 
 def decide_promotion(
@@ -23,6 +26,7 @@ def decide_promotion(
     champion: ScoredRows | None,
     anchor: ScoredRows,
     *,
+    permit: Permit | None,
     slices: dict[str, frozenset[str]],
     policy: Policy,
     run_id: str,
@@ -34,10 +38,15 @@ def decide_promotion(
     alone, each of many challengers could be a little worse than the last, and the champion would creep
     down a margin at a time. A floor below which nothing is promoted comes on top.
 
+    Args:
+        permit: under which the challenger's base weights were updated; ``None`` where they stayed frozen.
+
     Raises:
         PairingError: they were not scored on the same rows.
     """
     rules = [_floor_rule(challenger, policy, alpha)]
+    if permit is not None:
+        rules.append(_permit_rule(permit))
     rivals = [(AGAINST_ANCHOR, anchor)] + ([(AGAINST_CHAMPION, champion)] if champion else [])
     for name, rival in rivals:
         rules.append(_against(name, challenger, rival, policy, alpha))
@@ -65,6 +74,22 @@ def decide_promotion(
         policy=policy.digest(),
         evidence=(*challenger.evidence, *(champion.evidence if champion else ()), *anchor.evidence),
         look=Split.GATE,
+    )
+
+
+def _permit_rule(permit: Permit) -> RuleResult:
+    issuer = permit.issuer
+    passed = issuer is PermitIssuer.ESCALATION_GATE
+    return plain_rule(
+        PERMITTED,
+        passed=passed,
+        observed=f"a permit of the {issuer.value}, run {permit.run_id}",
+        threshold=f"a permit of the {PermitIssuer.ESCALATION_GATE.value}",
+        sentence=(
+            "An escalation gate allowed its base weights to be updated."
+            if passed
+            else "It was trained for a benchmark, which no gate allowed, and cannot be promoted."
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """A ledger in a database: opened, appended to, read and checked."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +33,10 @@ def ledger_location(output: Path) -> str:
     return os.environ.get(LOCATION_VARIABLE) or str(output / FILE)
 
 
+Guard = Callable[[tuple[LedgerEntry, ...]], None]
+"""Raises unless an entry may follow those of its run, oldest first."""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """An append-only chain of entries. Made by ``open_ledger``."""
@@ -42,16 +46,27 @@ class Ledger:
     """Its file or its URL without the password, for messages."""
 
     def append(
-        self, kind: EntryKind, *, run_id: str, about: Digest, actor: str, once: bool = False
+        self,
+        kind: EntryKind,
+        *,
+        run_id: str,
+        about: Digest,
+        actor: str,
+        once: bool = False,
+        guard: Guard | None = None,
     ) -> LedgerEntry:
         """The new entry, which is on the disk when this returns. Safe from any number of processes.
 
-        With ``once``, an entry of this kind, run and subject that is there already is returned instead.
+        With ``once``, an entry of this kind, run and subject that is there already is returned instead. With
+        ``guard``, nothing is appended unless it lets the run's entries pass; nobody else appends meanwhile.
 
         Raises:
             LedgerError: nothing was appended, or the answer was lost; asking ``once`` again is safe.
+            Whatever ``guard`` raises; nothing was appended.
         """
         with transaction(self.engine, self.where, writes=True) as connection:
+            if guard is not None:
+                guard(tuple(_entries(connection, run_id)))
             if once and (found := _same(connection, kind, run_id, about)):
                 return found
             last = connection.execute(select(ENTRIES).order_by(ENTRIES.c.sequence.desc()).limit(1)).first()
@@ -71,14 +86,10 @@ class Ledger:
             connection.execute(ENTRIES.insert().values(**entry.model_dump(mode="json")))
         return entry
 
-    def entries(self, run_id: str | None = None) -> Iterator[LedgerEntry]:
-        """All entries, or those of one run, oldest first."""
-        query = select(ENTRIES).order_by(ENTRIES.c.sequence)
-        if run_id is not None:
-            query = query.where(ENTRIES.c.run_id == run_id)
+    def entries(self, run_id: str | None = None, *, about: Digest | None = None) -> Iterator[LedgerEntry]:
+        """All entries, or those of one run or about one record, oldest first."""
         with transaction(self.engine, self.where, writes=False) as connection:
-            for row in connection.execute(query).mappings():
-                yield LedgerEntry.model_validate(dict(row))
+            yield from _entries(connection, run_id, about)
 
     def checkpoint(self) -> Checkpoint:
         """What the ledger holds now. Kept elsewhere, it shows every later change of what it covers."""
@@ -155,6 +166,18 @@ def _require_version(connection: Connection, where: str) -> None:
             found=f"schema version {version}, {'newer than' if newer else 'not'} ours, {VERSION}",
             remedy="use the lorafirst that wrote it" if newer else "restore a copy of the ledger",
         )
+
+
+def _entries(
+    connection: Connection, run_id: str | None, about: Digest | None = None
+) -> Iterator[LedgerEntry]:
+    query = select(ENTRIES).order_by(ENTRIES.c.sequence)
+    if run_id is not None:
+        query = query.where(ENTRIES.c.run_id == run_id)
+    if about is not None:
+        query = query.where(ENTRIES.c.about == about)
+    for row in connection.execute(query).mappings():
+        yield LedgerEntry.model_validate(dict(row))
 
 
 def _same(connection: Connection, kind: EntryKind, run_id: str, about: Digest) -> LedgerEntry | None:

@@ -121,6 +121,11 @@ def signer_of(pem: bytes, password: str | None, *, where: str) -> CryptoSigner:
     return CryptoSigner(key, SSlibKey.from_crypto(key.public_key()))
 
 
+def public_key_of(signer: CryptoSigner) -> str:
+    """The 32 bytes of the signer's public key, in hexadecimal, as keyrings have them."""
+    return str(signer.public_key.keyval["public"])
+
+
 def _unusable(where: str, found: str) -> InputError:
     return InputError.single(
         where,

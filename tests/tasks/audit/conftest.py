@@ -22,7 +22,7 @@ from data_contracts.records.evidence import (
     TrainingConditions,
     TrainingEvidence,
 )
-from data_contracts.records.pilots import Approval
+from data_contracts.records.permit import Redemption
 from data_contracts.records.policy import ApprovalRule, Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings, RunSettings, TrainingSettings
@@ -39,7 +39,8 @@ from tasks.decisions.gates import (
 )
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import Dossier
-from tests.tasks.decisions.conftest import BRACKETED, DIGEST, RUN, points, right, trial
+from tasks.stages.recording import sign_permit
+from tests.tasks.decisions.conftest import BRACKETED, DIGEST, ISSUED, RUN, answer, points, right, trial
 from tests.tasks.evidence.made import decide
 
 REASON = "launch in May, <b>whatever</b> | it takes"
@@ -222,18 +223,21 @@ def escalated(unended: Written) -> Written:
     quality = unended.decide(
         decide_quality(pilot, base, policy=POLICY, run_id=RUN, alpha=0.05, look=Split.GATE)
     )
-    approval = Approval(approved=True, name="Ada", reason=REASON, subject=subject_of(quality))
+    approval = answer(reason=REASON, subject=subject_of(quality))
     facts = EscalationFacts(
         train_rows=10_000,
         processor_hours_spent=1.0,
         processor_hours_of_full=2.0,
         peak_memory_bytes_of_full=1,
         available_memory_bytes=2,
+        requested_by="somebody",
         approval=approval,
     )
     escalation = unended.decide(decide_escalation(quality, fair, facts, policy=POLICY, run_id=RUN))
-    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
-    unended.dossier.write_permit(permit)
+    permit = issue_permit(escalation, **ISSUED)
+    unended.dossier.write_permit(sign_permit(permit))
+    redemption = Redemption(permit=permit.digest(), run_id=RUN, seed=17, training=DIGEST)
+    unended.dossier.write_record("redemptions/seed-17.json", redemption)
     unended.stage("full", training("full", permit=permit.digest(), seconds=7200.0))
     full = _scored(unended, "full", 0.95, ["full"])
     first = replace(pilot, scores=pilot.scores[:1], evidence=pilot.evidence[:1])

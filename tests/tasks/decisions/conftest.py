@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from data_contracts.records.base import Cost
-from data_contracts.records.pilots import PilotTrial, SweepPoint
+from data_contracts.records.pilots import Approval, PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy
+from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings
 from tasks.decisions.gates import ScoredRows
 
@@ -14,6 +15,16 @@ RUN = "run-1"
 DIGEST = "sha256:" + "0" * 64
 ACCURACY = Policy(metric="accuracy", target=0.9, margin=0.02, minimum_uplift=0.05)
 ERROR_RATE = Policy(metric="word_error_rate", target=0.5, margin=0.05, minimum_uplift=0.05)
+ISSUED: dict[str, Any] = {
+    "snapshot": DIGEST,
+    "base_model": DIGEST,
+    "rung": Rung.FULL,
+    "seeds": (17,),
+    "price_processor_hours": 2.0,
+    "issued_at": "2026-11-25T08:00:00.000000Z",
+    "expires_at": "2026-12-02T08:00:00.000000Z",
+}
+"""What a permit is issued for."""
 NO_COST = Cost(seconds=1.0, cpu_seconds=1.0, peak_memory_bytes=1)
 
 
@@ -53,6 +64,20 @@ def trial(number: int = 1, **changes: Any) -> PilotTrial:
         "evidence": (DIGEST,),
     }
     return PilotTrial(**{**values, **changes})
+
+
+def answer(**changes: Any) -> Approval:
+    """Ada's, recorded, to nothing in particular."""
+    values: dict[str, Any] = {
+        "approved": True,
+        "name": "Ada",
+        "reason": "because",
+        "subject": DIGEST,
+        "requested_by": "somebody",
+        "answered_at": "2026-01-02T03:04:05.000006Z",
+        "key": None,
+    }
+    return Approval(**{**values, **changes})
 
 
 def points(**losses: float | None) -> list[SweepPoint]:

@@ -9,7 +9,7 @@ from data_contracts.errors import PairingError, PermitRefusedError
 from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.metrics import Metric, Task
-from data_contracts.records.pilots import Approval
+from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
@@ -28,13 +28,16 @@ from tasks.decisions.gates import (
     issue_permit,
 )
 from tasks.decisions.gates.escalation import APPROVAL, FAIR, SHORTFALL, subject_of
+from tasks.decisions.gates.promotion import PERMITTED
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT, alpha_of_look
 from tests.tasks.decisions.conftest import (
     ACCURACY,
     BRACKETED,
     DIGEST,
     ERROR_RATE,
+    ISSUED,
     RUN,
+    answer,
     errors,
     points,
     right,
@@ -47,6 +50,7 @@ ENOUGH = EscalationFacts(
     processor_hours_of_full=1.0,
     peak_memory_bytes_of_full=1,
     available_memory_bytes=2,
+    requested_by="somebody",
     approval=None,
 )
 
@@ -146,7 +150,7 @@ def test_a_pilot_not_shown_short_never_escalates(pilot: ScoredRows) -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.FAIL
     with pytest.raises(PermitRefusedError, match="escalation gate says fail"):
-        issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+        issue_permit(escalation, **ISSUED)
 
 
 def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
@@ -154,8 +158,11 @@ def test_a_pilot_shown_short_gets_a_permit_for_this_run_and_policy() -> None:
     escalation = escalation_of(quality)
     assert escalation.verdict is Verdict.PASS, escalation
     assert escalation.evidence[0] == quality.digest()
-    permit = issue_permit(escalation, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
-    permit.require(run_id=RUN, snapshot=DIGEST, base_model=DIGEST, policy=ACCURACY.digest(), rung=Rung.FULL)
+    permit = issue_permit(escalation, **ISSUED)
+    work = {"run_id": RUN, "snapshot": DIGEST, "base_model": DIGEST, "policy": ACCURACY.digest()}
+    permit.require(**work, rung=Rung.FULL, seed=17)
+    assert permit.issuer is PermitIssuer.ESCALATION_GATE and permit.decision == escalation
+    assert permit.price_processor_hours == 2.0 and permit.seeds == (17,)
 
 
 def test_two_seeds_do_not_escalate() -> None:
@@ -203,12 +210,8 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
     quality = quality_of(right(0.8, seeds=5), right(0.5), policy)
 
     def decide(approved: bool | None, subject: str) -> Decision:
-        answer = (
-            None
-            if approved is None
-            else Approval(approved=approved, name="Ada", reason="because", subject=subject)
-        )
-        return escalation_of(quality, ENOUGH.model_copy(update={"approval": answer}), policy)
+        given = None if approved is None else answer(approved=approved, subject=subject)
+        return escalation_of(quality, ENOUGH.model_copy(update={"approval": given}), policy)
 
     asked = subject_of(quality)
     assert decide(None, asked).verdict is Verdict.INCONCLUSIVE
@@ -218,6 +221,67 @@ def test_a_person_is_asked_where_policy_says_so_and_only_this_very_question_coun
     assert "Ada" in next(rule.sentence for rule in decide(True, asked).rules if rule.name == APPROVAL)
     # The same evidence is the same question in another run.
     assert subject_of(quality.model_copy(update={"run_id": "run-2"})) == asked
+
+
+WAITS = {
+    "by the requester": ({}, {"name": " Somebody"}, "who asked for the run cannot answer for it"),
+    "by the requester of this run": (
+        {"requested_by": "ada"},
+        {"requested_by": "another"},
+        "who asked for the run cannot answer for it",
+    ),
+    "by the requester of the run that waited": (
+        {"requested_by": "another"},
+        {"name": "somebody"},
+        "who asked for the run cannot answer for it",
+    ),
+    "by the requester's key": ({"signed_by": "somebody"}, {"key": "somebody"}, "who asked for the run"),
+    "that could not be read": ({"unusable": "its payload is no JSON", "approval": None}, {}, "no JSON"),
+}
+
+
+@pytest.mark.parametrize("rule", ["recorded", "signed"])
+@pytest.mark.parametrize("name", WAITS)
+def test_an_answer_that_does_not_count_is_none_and_says_why(name: str, rule: str) -> None:
+    facts, given, why = WAITS[name]
+    decision = answered(rule, facts, given)
+    told = next(each for each in decision.rules if each.name == APPROVAL)
+    assert decision.verdict is told.verdict is Verdict.INCONCLUSIVE
+    assert "does not count" in told.sentence and why in told.sentence and told.observed == "no answer"
+
+
+def answered(rule: str, facts: dict[str, Any], given: dict[str, Any]) -> Decision:
+    policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": rule}})
+    quality = quality_of(right(0.8, seeds=5), right(0.5), policy)
+    approval = answer(subject=subject_of(quality), **given)
+    return escalation_of(quality, ENOUGH.model_copy(update={"approval": approval, **facts}), policy)
+
+
+@pytest.mark.parametrize(
+    ("rule", "facts", "given", "verdict", "how"),
+    [
+        ("recorded", {}, {}, Verdict.PASS, "(recorded, not signed)"),
+        ("recorded", {}, {"key": "ada"}, Verdict.PASS, "(recorded; its signature was not verified)"),
+        ("recorded", {"signed_by": "ada"}, {"key": "ada"}, Verdict.PASS, "(signed by ada)"),
+        ("signed", {"signed_by": "ada"}, {"key": "ada"}, Verdict.PASS, "(signed by ada)"),
+        (
+            "signed",
+            {"signed_by": "ada"},
+            {"key": "ada", "approved": False},
+            Verdict.FAIL,
+            "denied it (signed",
+        ),
+        ("signed", {}, {"key": "ada"}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+        ("signed", {}, {}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+        ("signed", {}, {"approved": False}, Verdict.INCONCLUSIVE, "no key of the keyring verifies it"),
+    ],
+)
+def test_how_an_answer_was_given_is_said_and_held_to_the_policy(
+    rule: str, facts: dict[str, Any], given: dict[str, Any], verdict: Verdict, how: str
+) -> None:
+    decision = answered(rule, facts, given)
+    assert decision.verdict is verdict
+    assert how in next(each.sentence for each in decision.rules if each.name == APPROVAL)
 
 
 def test_nobody_is_asked_about_what_is_not_allowed_anyway() -> None:
@@ -230,7 +294,7 @@ def test_no_other_gate_issues_permits() -> None:
     quality = quality_of(right(0.95), right(0.5))
     assert quality.verdict is Verdict.PASS
     with pytest.raises(PermitRefusedError):
-        issue_permit(quality, snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+        issue_permit(quality, **ISSUED)
 
 
 @pytest.mark.parametrize(
@@ -373,16 +437,30 @@ def test_a_guardrail_without_its_evidence_is_never_passed_over() -> None:
             quality_of(right(0.95), right(0.5), guarded(**rails))
 
 
-def promote(challenger: float, champion: float | None, anchor: float, **rails: Any) -> Decision:
+def promote(
+    challenger: float, champion: float | None, anchor: float, permit: Permit | None = None, **rails: Any
+) -> Decision:
     return decide_promotion(
         right(challenger, name="the challenger"),
         None if champion is None else right(champion, name="the champion"),
         right(anchor, name="the anchor"),
+        permit=permit,
         slices={},
         policy=guarded(**rails),
         run_id=RUN,
         alpha=0.05,
     )
+
+
+def test_nothing_that_was_trained_for_a_benchmark_is_promoted() -> None:
+    escalation = escalation_of(quality_of(right(0.8, seeds=5), right(0.5)))
+    permit = issue_permit(escalation, **ISSUED)
+    laboratory = permit.model_copy(update={"issuer": PermitIssuer.LABORATORY})
+    assert verdicts(promote(0.95, None, 0.5, permit))[PERMITTED] is Verdict.PASS
+    assert promote(0.95, None, 0.5, permit).verdict is Verdict.PASS
+    refused = promote(0.95, None, 0.5, laboratory)
+    assert verdicts(refused)[PERMITTED] is Verdict.FAIL and refused.verdict is Verdict.FAIL
+    assert PERMITTED not in verdicts(promote(0.95, None, 0.5))
 
 
 def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:

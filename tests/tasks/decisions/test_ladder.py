@@ -15,9 +15,7 @@ from data_contracts.records.decision import (
     RuleResult,
     Verdict,
 )
-from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy, Remedy
-from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates import decide_escalation, issue_permit
 from tasks.decisions.gates.escalation import subject_of
@@ -26,7 +24,7 @@ from tasks.decisions.gates.guardrails import GUARDRAIL
 from tasks.decisions.gates.rules import LEVEL, UPLIFT
 from tasks.decisions.ladder import History, Step, demands_fairness, next_step
 from tasks.decisions.outcomes import explain_outcome
-from tests.tasks.decisions.conftest import DIGEST, RUN
+from tests.tasks.decisions.conftest import DIGEST, ISSUED, RUN, answer
 
 PASS, FAIL, DOUBT = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 POLICIES = {
@@ -131,9 +129,9 @@ def escalations(shown: Decision, fair: Decision, policy: str) -> tuple[Decision,
     subject = subject_of(shown)
     answers = [
         None,
-        Approval(approved=True, name="Ada", reason="needed", subject=subject),
-        Approval(approved=False, name="Ada", reason="too dear", subject=subject),
-        Approval(approved=True, name="Ada", reason="for something else", subject=DIGEST),
+        answer(reason="needed", subject=subject),
+        answer(approved=False, reason="too dear", subject=subject),
+        answer(reason="for something else"),
     ]
     said = [
         decide_escalation(
@@ -145,13 +143,14 @@ def escalations(shown: Decision, fair: Decision, policy: str) -> tuple[Decision,
                 processor_hours_of_full=1.0,
                 peak_memory_bytes_of_full=1,
                 available_memory_bytes=2,
-                approval=answer,
+                requested_by="somebody",
+                approval=given,
             ),
             policy=POLICIES[policy],
             run_id=RUN,
         )
         for rows in (10, 10_000)
-        for answer in answers
+        for given in answers
     ]
     # The same verdict leads the same way.
     return tuple({each.verdict: each for each in said}.values())
@@ -205,7 +204,7 @@ def assert_reasons(walk: Walk, policy: Policy) -> None:
     assert fairness.verdict is PASS and fairness.remedy is None and not passed_by_clearing(fairness)
     assert all(each.verdict is PASS for each in fairness.rules)  # fair, and not judged by leave
     assert last[Gate.ESCALATION].verdict is PASS
-    assert issue_permit(last[Gate.ESCALATION], snapshot=DIGEST, base_model=DIGEST, rung=Rung.FULL)
+    assert issue_permit(last[Gate.ESCALATION], **ISSUED)
     assert walk.steps.index(Step.ESCALATION) < walk.steps.index(Step.FULL)
     order = {each.gate: index for index, each in enumerate(walk.history.decisions)}
     # The pilot that was made fair is the one that was looked at, not one trained after the look.

@@ -7,9 +7,7 @@ import pytest
 
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.looks import Look, RowSketch
-from data_contracts.records.pilots import Approval
 from data_contracts.records.snapshot import Split
-from tasks.evidence.approvals import read_approval, write_approval
 from tasks.evidence.looks import LookBook
 
 DIGEST = "sha256:" + "0" * 64
@@ -53,15 +51,3 @@ def test_a_damaged_line_is_told_and_not_skipped(tmp_path: Path) -> None:
     book.path.write_bytes(b"{}\n" + book.path.read_bytes())
     with pytest.raises(ArtifactDamagedError, match="line 1"):
         book.read()
-
-
-def test_an_approval_is_found_by_what_it_answers(tmp_path: Path) -> None:
-    answer = Approval(approved=False, name="Ada", reason="over budget", subject=DIGEST)
-    assert read_approval(tmp_path, DIGEST) is None
-    write_approval(tmp_path, answer)
-    assert read_approval(tmp_path, DIGEST) == answer
-    assert read_approval(tmp_path, "sha256:" + "1" * 64) is None
-    (path,) = (tmp_path / ".approvals").iterdir()
-    path.write_text("{}", encoding="utf-8")
-    with pytest.raises(ArtifactDamagedError):
-        read_approval(tmp_path, DIGEST)

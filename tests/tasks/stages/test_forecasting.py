@@ -12,7 +12,8 @@ from data_contracts.records.evidence import (
     BaseModelRecord,
     TrainingEvidence,
 )
-from data_contracts.records.settings import PilotSettings, RunSettings
+from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import FullSettings, PilotSettings, RunSettings
 from data_contracts.records.snapshot import Split
 from tasks.data.checking.contract import ACCEPTED
 from tasks.decisions.forecast import Timing
@@ -92,6 +93,17 @@ def test_history_counts_trainings_of_this_base_alone(tmp_path: Path) -> None:
     slower = speed_from_history(asked, job, 20.0)
     assert slower is not None
     assert once.operations_per_second == pytest.approx(2 * slower.operations_per_second)
+    speeds = []
+    for blocks in (1, 6):
+        full = FullSettings(method=Rung("layers"), layers=blocks)
+        layered = trained(400.0, base.identity()).model_copy(
+            update={"rung": full.method, "pilot": None, "full": full}
+        )
+        (tmp_path / ".store" / "train-lora-a" / "evidence.json").write_bytes(layered.canonical_json())
+        found = speed_from_history(asked, job, 20.0)
+        assert found is not None
+        speeds.append(found.operations_per_second)
+    assert speeds[0] < 0.8 * speeds[1], "fewer blocks are less work, so the same time means a slower machine"
 
 
 def test_full_is_priced_by_the_pilot_that_was_timed(tmp_path: Path) -> None:

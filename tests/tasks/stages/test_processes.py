@@ -1,13 +1,14 @@
 """Training by two processes: the same losses, and checkpoints that move between one process and two."""
 
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ import pytest
 
 from benchmarks.laboratory import laboratory_rung
 from data_contracts.errors import InputError, PermitRefusedError, ProcessesFailedError, TrainingStopped
+from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import ComputeSettings, PilotSettings, TrainingSettings
+from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.evidence.checkpoints import CheckpointFolder
 from tasks.stages import processes
 from tasks.stages.processes import fit_on, torchrun
 from tasks.training.fit import Fitted
-from tasks.training.loading import load_served
+from tasks.training.loading import Head, load_served
 from tasks.training.rungs import FullRung, PilotRung
+from tests.forked import Forked
 from tests.tasks.training.conftest import Encoded, given_of
 from tests.tasks.training.conftest import encoded as encoded
 from tests.tasks.training.methods.conftest import decoder as decoder
@@ -54,7 +58,7 @@ def rows(decoder: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
 
 def rung(method: str) -> PilotRung | FullRung:
     if method == "full":
-        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, seed=5)
     return PilotRung(PilotSettings(method=Rung(method), rank=4, alpha=8))
 
 
@@ -95,9 +99,51 @@ def logits(rows: Encoded, folder: Path, method: str) -> np.ndarray:
     return np.asarray(answered.double().numpy())
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A training by two processes, and what was seen of it on the way."""
+
+    folder: Path
+    fitted: Fitted
+    steps: list[int]
+    listening: set[str]
+    """Addresses at which its processes could be called."""
+
+
+ByTwo = Callable[[str], Watched]
+
+
+@pytest.fixture(scope="module")
+def by_two(rows: Encoded, tmp_path_factory: pytest.TempPathFactory) -> ByTwo:
+    """Trains each method once."""
+
+    @functools.cache
+    def once(method: str) -> Watched:
+        folder = tmp_path_factory.mktemp("two") / method
+        steps: list[int] = []
+        listening: set[str] = set()
+
+        def look(done: int, total: int, what: str) -> None:
+            steps.append(done)
+            listening.update(_addresses_of(_descendants(os.getpid())))
+
+        return Watched(folder, train(rows, folder, 2, method, progress=look), steps, listening)
+
+    return once
+
+
+def _addresses_of(processes: set[int]) -> Iterator[str]:
+    told = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
+    for line in told.splitlines():
+        if processes & {int(number) for number in re.findall(r"pid=(\d+)", line)}:
+            yield line.split()[3].rpartition(":")[0]
+
+
 @pytest.mark.parametrize(("method", "sharded"), [("full", True), ("lora", True), ("qlora", False)])
-def test_two_processes_train_as_one_does(rows: Encoded, method: str, sharded: bool, tmp_path: Path) -> None:
-    one, two = (train(rows, tmp_path / str(count), count, method) for count in (1, 2))
+def test_two_processes_train_as_one_does(
+    rows: Encoded, by_two: ByTwo, method: str, sharded: bool, tmp_path: Path
+) -> None:
+    one, two = train(rows, tmp_path / "one", 1, method), by_two(method).fitted
     assert losses(one) == pytest.approx(losses(two), rel=1e-5)
     assert np.ptp(losses(two)) > 0.05  # it learnt
     assert (two.conditions.processes, two.conditions.sharded) == (2, sharded)
@@ -106,28 +152,39 @@ def test_two_processes_train_as_one_does(rows: Encoded, method: str, sharded: bo
         two.trainable_parameters,
         two.total_parameters,
     )
-    of_one, of_two = (logits(rows, tmp_path / name, method) for name in ("1", "2"))
+    folders = (tmp_path / "one", by_two(method).folder)
+    of_one, of_two = (logits(rows, folder, method) for folder in folders)
     assert np.abs(of_one - of_two).max() < 1e-4
-    files = [{path.name for path in (tmp_path / name / "artifact").iterdir()} for name in ("1", "2")]
+    files = [{path.name for path in (folder / "artifact").iterdir()} for folder in folders]
     assert files[0] == files[1]
     assert two.earlier.peak_memory_bytes > 2**28  # of both together
 
 
+def test_progress_is_heard_here(by_two: ByTwo) -> None:
+    assert by_two("lora").steps == list(range(1, STEPS + 1))
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_nothing_listens_beyond_loopback(by_two: ByTwo, method: str) -> None:
+    assert by_two(method).listening == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("moves", [(1, 2), (2, 1)])
-def test_checkpoints_move_between_one_process_and_two(
-    rows: Encoded, method: str, moves: tuple[int, int], tmp_path: Path
+def test_checkpoints_move_from_one_process_to_two_and_back(
+    rows: Encoded, method: str, tmp_path: Path
 ) -> None:
     longer = {"max_steps": 30}  # left to go when the request has reached every process
     whole = train(rows, tmp_path / "whole", 1, method, training=longer)
     place = CheckpointFolder(tmp_path / "checkpoints")
-    before, after = moves
-    # The same schedule, left after four steps by a request to end.
-    asked = _asks_to_end_at(4)
-    with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
-        train(rows, tmp_path / "moved", before, method, training=longer, checkpoints=place, progress=asked)
-    moved = train(rows, tmp_path / "moved", after, method, training=longer, checkpoints=place)
-    assert len(moved.conditions.resumed_from_steps) == 1
+    # The same schedule, left twice by a request to end.
+    options: dict[str, Any] = {"training": longer, "checkpoints": place}
+    for count, step in ((1, 4), (2, 10)):
+        asked = _asks_to_end_at(step)
+        with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
+            train(rows, tmp_path / "moved", count, method, **options, progress=asked)
+    moved = train(rows, tmp_path / "moved", 1, method, **options)
+    first, second = moved.conditions.resumed_from_steps
+    assert first == 4 and second >= 10
     assert losses(moved) == pytest.approx(losses(whole), rel=1e-4)
 
 
@@ -171,26 +228,6 @@ def _asks_to_end_at(step: int) -> Callable[[int, int, str], None]:
     return progress
 
 
-def test_progress_and_what_befell_it_are_heard_here(rows: Encoded, tmp_path: Path) -> None:
-    seen: list[int] = []
-    train(rows, tmp_path / "two", 2, progress=lambda done, total, what: seen.append(done))
-    assert seen == list(range(1, STEPS + 1))
-
-
-def test_nothing_listens_beyond_loopback(rows: Encoded, tmp_path: Path) -> None:
-    found: set[str] = set()
-
-    def look(done: int, total: int, what: str) -> None:
-        told = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
-        ours = _descendants(os.getpid())
-        for line in told.splitlines():
-            if ours & {int(number) for number in re.findall(r"pid=(\d+)", line)}:
-                found.add(line.split()[3].rpartition(":")[0])
-
-    train(rows, tmp_path / "two", 2, progress=look)
-    assert found == {"127.0.0.1"}
-
-
 def _descendants(parent: int) -> set[int]:
     children = {
         int(entry.name): int(re.findall(r"PPid:\s+(\d+)", (entry / "status").read_text())[0])
@@ -230,7 +267,7 @@ def test_a_process_that_is_killed_ends_the_training_with_what_to_do(rows: Encode
     place = CheckpointFolder(tmp_path / "checkpoints")
     with pytest.raises(ProcessesFailedError, match="goes on from the last checkpoint"):
         train(rows, tmp_path / "two", 2, checkpoints=place, progress=kill_one)
-    assert train(rows, tmp_path / "two", 2, checkpoints=place).conditions.resumed_from_steps == (2,)
+    assert train(rows, tmp_path / "two", 1, checkpoints=place).conditions.resumed_from_steps == (2,)
 
 
 def test_processes_leave_when_the_one_that_started_them_is_gone(rows: Encoded, tmp_path: Path) -> None:
@@ -240,32 +277,14 @@ def test_processes_leave_when_the_one_that_started_them_is_gone(rows: Encoded, t
     assert isinstance(rows.train, Dataset)
     rows.train.save_to_disk(tmp_path / "train")
     rows.tune.save_to_disk(tmp_path / "tune")
-    script = f"""
-import sys
-from pathlib import Path
-from datasets import load_from_disk
-from data_contracts.records.metrics import Task
-from tests.tasks.training.conftest import Encoded
-from tests.tasks.stages.test_processes import train
-from tasks.data.tokens.tokenization import load_tokenizer
-from tasks.evidence.checkpoints import CheckpointFolder
-from tasks.training.loading import Head
-base, folder = Path({str(rows.base)!r}), Path({str(tmp_path)!r})
-rows = Encoded(base, Head(Task.INSTRUCTION, ()), load_tokenizer(base), load_from_disk(folder / "train"),
-               load_from_disk(folder / "tune"))
-train(rows, folder / "two", 2, checkpoints=CheckpointFolder(folder / "checkpoints"),
-      training={{"max_steps": 400, "checkpoint_steps": None}},
-      progress=lambda done, total, what: print("step", done, flush=True))
-"""
-    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert starter.stdout is not None
+    starter = Forked(_train_long, rows.base, tmp_path)
     for line in starter.stdout:
         if line.strip() == "step 3":
             break
     workers = _descendants(starter.pid)
     assert len(workers) >= 3  # torchrun and two
-    starter.kill()
-    starter.wait()
+    starter.send_signal(signal.SIGKILL)
+    starter.wait(60)
     gone = threading.Event()
     for _ in range(300):
         if not any(_alive(number) for number in workers):
@@ -275,6 +294,20 @@ train(rows, folder / "two", 2, checkpoints=CheckpointFolder(folder / "checkpoint
     assert gone.is_set()
     saved = CheckpointFolder(tmp_path / "checkpoints").find().newest
     assert saved is not None and saved.step >= 3
+
+
+def _train_long(base: Path, folder: Path) -> None:
+    from datasets import load_from_disk
+
+    of_train, of_tune = (load_from_disk(folder / split) for split in ("train", "tune"))
+    train(
+        Encoded(base, Head(Task.INSTRUCTION, ()), load_tokenizer(base), of_train, of_tune),
+        folder / "two",
+        2,
+        checkpoints=CheckpointFolder(folder / "checkpoints"),
+        training={"max_steps": 400, "checkpoint_steps": None},
+        progress=lambda done, total, what: print("step", done, flush=True),
+    )
 
 
 def _alive(number: int) -> bool:

@@ -22,7 +22,14 @@ from tasks.evidence.signing.keyrings import read_keyring
 from tasks.evidence.signing.keys import create_key
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
-from tasks.stages.recording import note_fault, note_permit, record_attempt, record_decision, record_end
+from tasks.stages.recording import (
+    note_fault,
+    record_attempt,
+    record_decision,
+    record_end,
+    record_permit,
+    sign_permit,
+)
 from tests.data_contracts.test_permit import make_decision, make_permit
 from tests.tasks.evidence.made import finish
 from tests.tasks.evidence.test_dossier import report, request
@@ -85,8 +92,7 @@ def test_each_entry_names_what_is_in_the_dossier(
     judgement, permit = judged(Gate.NEED), make_permit()
     record_attempt(context)
     record_decision(context, findings, judgement, 1)
-    context.dossier.write_permit(permit)
-    note_permit(context, permit)
+    record_permit(context, permit, sign_permit(permit))
     ended = report(context.dossier)
     record_end(context, ended)
     error = TrainingDivergedError("at step 3")
@@ -96,6 +102,7 @@ def test_each_entry_names_what_is_in_the_dossier(
     assert kept.judgement == judgement and kept.requested_by == "somebody"
     assert kept.inputs.request == digest_file(folder / "request.yaml")
     assert kept.inputs.tokenizer == FolderRecord(files=findings.base.weights.files[1:]).digest()
+    assert context.dossier.permit() == permit
     assert entered(tmp_path) == [
         ("attempt", "run-1", digest_file(folder / "request.yaml"), "somebody"),
         ("decision", "run-1", kept.judgement.digest(), "gate need"),
@@ -143,8 +150,10 @@ def test_what_is_recorded_is_signed_where_there_is_a_key(
     record_decision(context, findings, judged(Gate.NEED), 1)
     monkeypatch.delenv("LORAFIRST_SIGNING_KEY_FILE")
     monkeypatch.setenv("LORAFIRST_SIGNING_KEY", secret.read_text(encoding="utf-8"))
+    permit = make_permit()
+    record_permit(context, permit, sign_permit(permit))
     record_end(context, report(context.dossier))
-    for name in ("decisions/01-need.json", "manifest.json"):
+    for name in ("decisions/01-need.json", "permit.json", "manifest.json"):
         envelope = read_envelope((context.dossier.folder / name).read_bytes())
         verify_envelope(envelope, keyring, KeyRole.PIPELINE, datetime.now(UTC))
     monkeypatch.setenv("LORAFIRST_KEY_PASSWORD", "wrong")
@@ -157,7 +166,8 @@ def test_answers_are_entered_before_they_count(context: RunContext, tmp_path: Pa
     ended = report(context.dossier).model_copy(
         update={"outcome": Outcome.AWAITING_APPROVAL, "decisions": (quality,)}
     )
-    context.dossier.write_request(request("run-1"))
+    settings = context.settings.model_dump(mode="json")
+    context.dossier.write_request(request("run-1").model_copy(update={"settings": settings}))
     context.dossier.write_report(ended)
     finish(context.dossier)
 
@@ -173,6 +183,6 @@ def test_answers_are_entered_before_they_count(context: RunContext, tmp_path: Pa
     (tmp_path / FILE).write_bytes(b"no database" * 100)
     with pytest.raises(LedgerError):
         answer(False)
-    subject = subject_of(quality)
-    kept = read_approval(tmp_path, subject)
-    assert kept is not None and kept.approved, "the answer that could not be entered does not count"
+    (file,) = (tmp_path / ".approvals").iterdir()
+    kept = read_approval(file.read_bytes())
+    assert kept.approved and kept.subject == subject_of(quality), "what could not be entered does not count"

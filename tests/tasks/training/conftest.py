@@ -1,4 +1,4 @@
-"""Small real classification rows, encoded for MiniLM."""
+"""Small real classification rows, encoded for the first layers of MiniLM."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 from tasks.data.tokens.tokenization import load_tokenizer
 from tasks.training.inputs import TrainingInputs
@@ -42,10 +41,10 @@ def given_of(rows: Encoded, rung: PilotRung | FullRung, **changes: Any) -> Train
 
 
 @pytest.fixture(scope="session")
-def encoded(minilm: BaseModelRecord, questions: list[tuple[str, str]]) -> Encoded:
+def encoded(short_minilm: Path, questions: list[tuple[str, str]]) -> Encoded:
     from datasets import Dataset
 
-    base = Path(minilm.folder)
+    base = short_minilm
     tokenizer = load_tokenizer(base)
     labels = tuple(sorted({label for _, label in questions}))
 

@@ -1,7 +1,5 @@
 """Each rung changes exactly the weights it may, learns, and can be loaded by others."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 
 from data_contracts.errors import PermitRefusedError, TrainingDivergedError
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
-from data_contracts.records.permit import Permit
+from data_contracts.records.permit import Permit, Redemption
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import GenerationSettings, PilotSettings, TrainingSettings
 from tasks.training.baseline import fit_probe
@@ -19,6 +17,7 @@ from tasks.training.fit import Fitted, fit, planned_steps
 from tasks.training.loading import load_base
 from tasks.training.rungs import FullRung, PilotRung, prepare
 from tasks.training.score import score
+from tests.forked import run_script
 from tests.tasks.training.conftest import Encoded, given_of
 
 DIGEST = "sha256:" + "0" * 64
@@ -26,7 +25,7 @@ LORA = PilotRung(PilotSettings(rank=4, alpha=8))
 TRAINING = TrainingSettings(epochs=2, effective_batch_size=32, micro_batch_size=16, curve_points=2)
 
 
-def permitted(verdict: Verdict = Verdict.PASS, rung: Rung = Rung.FULL) -> Permit:
+def permitted(verdict: Verdict = Verdict.PASS, rung: Rung = Rung.FULL, seed: int = 5) -> Permit:
     rule = RuleResult(
         name="demonstrated shortfall",
         observed="",
@@ -45,11 +44,29 @@ def permitted(verdict: Verdict = Verdict.PASS, rung: Rung = Rung.FULL) -> Permit
         evidence=(),
     )
     work = {"run_id": "run", "snapshot": DIGEST, "base_model": DIGEST, "policy": DIGEST}
-    return Permit(**work, rung=rung, decision=decision)
+    return Permit(
+        issuer="escalation gate",
+        **work,
+        rung=rung,
+        seeds=(seed,),
+        price_processor_hours=1.0,
+        issued_at="2026-11-25T08:00:00.000000Z",
+        expires_at="2026-12-02T08:00:00.000000Z",
+        decision=decision,
+    )
 
 
-def full_rung(permit: Any = None) -> FullRung:
-    return FullRung(permit or permitted(), run_id="run", snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+def redeemed(permit: Any, **changes: Any) -> Redemption:
+    """For a training of its first seed."""
+    held = permit if isinstance(permit, Permit) else permitted()
+    values = {"permit": held.digest(), "run_id": "run", "seed": held.seeds[0], "training": DIGEST}
+    return Redemption(**{**values, **changes})
+
+
+def full_rung(permit: Any = None, *, redemption: Any = None, seed: int = 5) -> FullRung:
+    permit = permit or permitted(seed=seed)
+    work = {"run_id": "run", "snapshot": DIGEST, "base_model": DIGEST, "policy": DIGEST}
+    return FullRung(permit, redemption or redeemed(permit), **work)
 
 
 def train(encoded: Encoded, rung: PilotRung | FullRung, artifact: Path, **changes: Any) -> Fitted:
@@ -137,10 +154,9 @@ assert "tasks" not in sys.modules
 """
     labels = str(len(encoded.head.labels))
     arguments = [str(encoded.base), str(tmp_path / "adapter"), str(tmp_path / "rows.npz"), labels]
-    result = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    theirs = np.array([float(line) for line in result.stdout.split()])
+    ended = run_script(script, *arguments)
+    assert ended.code == 0, ended.errors
+    theirs = np.array([float(line) for line in ended.said.split()])
     assert np.abs(ours - theirs).max() < 1e-4
 
 
@@ -236,6 +252,33 @@ def test_qlora_keeps_a_4_bit_base_and_scores_on_it(encoded: Encoded, tmp_path: P
 def test_full_is_refused_without_a_permit_for_this_work(permit: Any) -> None:
     with pytest.raises(PermitRefusedError):
         full_rung(permit)
+
+
+@pytest.mark.parametrize(
+    ("redemption", "told"),
+    [
+        ({"seed": 5}, "not redeemed"),
+        (redeemed(permitted(seed=6), seed=5), "redeemed for permit"),
+        (redeemed(permitted(), run_id="other"), "redeemed for run other"),
+        (redeemed(permitted(), seed=6), "for seed 5, and this is seed 6"),
+    ],
+)
+def test_full_is_refused_with_a_permit_that_was_not_redeemed_for_it(redemption: Any, told: str) -> None:
+    with pytest.raises(PermitRefusedError, match=told):
+        full_rung(redemption=redemption)
+
+
+def test_full_is_refused_from_another_seed_and_on_another_base(encoded: Encoded, tmp_path: Path) -> None:
+    """Before anything is read: there is no such folder."""
+    nowhere = replace(encoded, base=tmp_path / "nowhere")
+    with pytest.raises(PermitRefusedError, match="redeemed for seed 5, and this is seed 6"):
+        prepare(nowhere.base, encoded.head, full_rung(), seed=6)
+    with pytest.raises(PermitRefusedError, match="redeemed for seed 5, and this is seed 6"):
+        train(nowhere, full_rung(), tmp_path / "model", seed=6)
+    with pytest.raises(
+        PermitRefusedError, match=r"redeemed for base model sha256:0{64}, and this is .* sha256:1{64}"
+    ):
+        train(nowhere, full_rung(), tmp_path / "model", base_digest="sha256:" + "1" * 64)
 
 
 def test_a_permit_swapped_after_the_check_is_checked_again(encoded: Encoded, tmp_path: Path) -> None:

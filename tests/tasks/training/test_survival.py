@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from tasks.training.fit import Fitted, fit
 from tasks.training.inputs import TrainingInputs
 from tasks.training.rungs import FullRung, PilotRung
 from tasks.training.score import score
+from tests.forked import Forked
 from tests.tasks.training.conftest import Encoded
-from tests.tasks.training.train_once import DIGEST, Job
+from tests.tasks.training.train_once import DIGEST, Job, train_once
 
 pytestmark = pytest.mark.slow
 
@@ -37,19 +37,6 @@ TRAINING: dict[str, Any] = {
     "curve_points": 3,
     "checkpoint_steps": 2,
 }
-
-
-@pytest.fixture(scope="module")
-def small(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
-    """MiniLM cut to its first two layers, with its dropout of 0.1."""
-    from dataclasses import replace
-
-    from transformers import AutoModel
-
-    folder = tmp_path_factory.mktemp("small")
-    AutoModel.from_pretrained(encoded.base, num_hidden_layers=2).save_pretrained(folder)
-    encoded.tokenizer.save_pretrained(folder)
-    return replace(encoded, base=folder)
 
 
 @dataclass(frozen=True)
@@ -115,83 +102,78 @@ def train(
 
 def rung(full: bool, method: str = "lora") -> PilotRung | FullRung:
     if full:
-        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST)
+        return laboratory_rung(snapshot=DIGEST, base_model=DIGEST, policy=DIGEST, seed=5)
     return PilotRung(PilotSettings(method=method, rank=4, alpha=8, dropout=0.1))
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_wherever_it_is_broken_off_it_ends_alike(full: bool, small: Encoded, tmp_path: Path) -> None:
-    """At every step, before the first checkpoint too, and twice in one training."""
+def test_wherever_it_is_broken_off_it_ends_alike(full: bool, encoded: Encoded, tmp_path: Path) -> None:
+    """At every step, before the first checkpoint too; what is wrong once stays so to the end."""
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
-    whole = train(small, tmp_path / "whole", full=full)
-    assert whole.conditions.resumed_from_steps == ()
-    expected = Result.of(tmp_path / "whole")
-    kills: list[tuple[int, ...]] = [(1,), (3,), (4, 5), (6,), (7,)] if not full else [(3, 6)]
-    for steps in kills:
-        folder = tmp_path / f"broken-{steps}"
-        folder.mkdir()
-        for step in steps:
-            with pytest.raises(KilledError):
-                train(small, folder, full=full, kill_at=step)
-        fitted = train(small, folder, full=full)
-        assert Result.of(folder) == expected, steps
-        assert (fitted.rows_seen, fitted.supervised_tokens) == (whole.rows_seen, whole.supervised_tokens)
-        # A step is killed before its own checkpoint is written.
-        resumed = tuple((step - 1) // 2 * 2 for step in steps if step > 2)
-        assert fitted.conditions.resumed_from_steps == resumed
-        assert (fitted.earlier.seconds > 0) == bool(resumed)
+    whole = train(encoded, tmp_path / "whole", full=full)
+    assert whole.conditions.resumed_from_steps == () and whole.earlier.seconds == 0
+    steps = (3, 6) if full else (1, 3, 4, 5, 6, 7)
+    for step in steps:
+        with pytest.raises(KilledError):
+            train(encoded, tmp_path / "broken", full=full, kill_at=step)
+    fitted = train(encoded, tmp_path / "broken", full=full)
+    assert Result.of(tmp_path / "broken") == Result.of(tmp_path / "whole")
+    assert (fitted.rows_seen, fitted.supervised_tokens) == (whole.rows_seen, whole.supervised_tokens)
+    # A step is killed before its own checkpoint is written, which also keeps where the process began.
+    assert fitted.conditions.resumed_from_steps == ((2, 4) if full else (2, 4, 6))
+    assert fitted.earlier.seconds > 0
 
 
 @pytest.mark.parametrize("method", ["adalora", "pissa", "dora", "adapter"])
 def test_a_method_that_remembers_something_ends_alike_too(
-    method: str, small: Encoded, tmp_path: Path
+    method: str, encoded: Encoded, tmp_path: Path
 ) -> None:
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
-    train(small, tmp_path / "whole", method=method)
+    train(encoded, tmp_path / "whole", method=method)
     for step in (3, 6):
         with pytest.raises(KilledError):
-            train(small, tmp_path / "broken", method=method, kill_at=step)
-    assert train(small, tmp_path / "broken", method=method).conditions.resumed_from_steps == (2, 4)
+            train(encoded, tmp_path / "broken", method=method, kill_at=step)
+    assert train(encoded, tmp_path / "broken", method=method).conditions.resumed_from_steps == (2, 4)
     assert Result.of(tmp_path / "broken") == Result.of(tmp_path / "whole")
 
 
-def test_checkpoints_change_nothing(small: Encoded, tmp_path: Path) -> None:
+def test_checkpoints_change_nothing(encoded: Encoded, tmp_path: Path) -> None:
     for name, steps in (("often", 1), ("never", None)):
         (tmp_path / name).mkdir()
-        train(small, tmp_path / name, training={"checkpoint_steps": steps})
+        train(encoded, tmp_path / name, training={"checkpoint_steps": steps})
     assert Result.of(tmp_path / "often") == Result.of(tmp_path / "never")
     assert not (tmp_path / "never" / "checkpoints").exists()
 
 
-def test_how_often_the_curve_is_taken_changes_no_weights(small: Encoded, tmp_path: Path) -> None:
+def test_how_often_the_curve_is_taken_changes_no_weights(encoded: Encoded, tmp_path: Path) -> None:
     for name, points in (("often", 7), ("once", 1)):
         (tmp_path / name).mkdir()
-        train(small, tmp_path / name, training={"curve_points": points})
+        train(encoded, tmp_path / name, training={"curve_points": points})
     assert Result.of(tmp_path / "often").weights == Result.of(tmp_path / "once").weights
 
 
-def test_checkpoints_come_by_the_minute_too(small: Encoded, tmp_path: Path) -> None:
+def test_checkpoints_come_by_the_minute_too(encoded: Encoded, tmp_path: Path) -> None:
     by_minutes = {"checkpoint_steps": None, "checkpoint_minutes": 1e-6}
     with pytest.raises(KilledError):
-        train(small, tmp_path, kill_at=3, training=by_minutes)
-    assert train(small, tmp_path, training=by_minutes).conditions.resumed_from_steps == (2,)
+        train(encoded, tmp_path, kill_at=3, training=by_minutes)
+    assert train(encoded, tmp_path, training=by_minutes).conditions.resumed_from_steps == (2,)
 
 
 def test_a_checkpoint_cut_short_falls_back_to_the_one_before_and_says_so(
-    small: Encoded, tmp_path: Path
+    encoded: Encoded, tmp_path: Path
 ) -> None:
     (tmp_path / "whole").mkdir()
-    train(small, tmp_path / "whole")
+    train(encoded, tmp_path / "whole")
     folder = tmp_path / "broken"
     folder.mkdir()
     with pytest.raises(KilledError):
-        train(small, folder, kill_at=6)
+        train(encoded, folder, kill_at=6)
     weights = folder / "checkpoints" / "step-000004" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
     told: list[str] = []
-    fitted = train(small, folder, told=told)
+    fitted = train(encoded, folder, told=told)
     assert Result.of(folder) == Result.of(tmp_path / "whole")
     assert fitted.conditions.resumed_from_steps == (2,)
     assert len(told) == 2 and tuple(told) == fitted.conditions.incidents
@@ -199,14 +181,14 @@ def test_a_checkpoint_cut_short_falls_back_to_the_one_before_and_says_so(
     assert "step 2" in told[1]
 
 
-def test_a_checkpoint_of_an_adapter_is_small_and_holds_no_pickle(small: Encoded, tmp_path: Path) -> None:
+def test_a_checkpoint_of_an_adapter_is_small_and_holds_no_pickle(encoded: Encoded, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
-        train(small, tmp_path, kill_at=3)
+        train(encoded, tmp_path, kill_at=3)
     (checkpoint,) = (tmp_path / "checkpoints").iterdir()
     files = {path.name: path for path in checkpoint.iterdir()}
     tensors = {f"{name}.safetensors" for name in ("weights", "optimizer", "random")}
     assert set(files) == {"manifest.json", "progress.json"} | tensors
-    base = (small.base / "model.safetensors").stat().st_size
+    base = (encoded.base / "model.safetensors").stat().st_size
     assert sum(path.stat().st_size for path in files.values()) < base / 10
 
 
@@ -222,55 +204,59 @@ class Ran:
         return [line.removeprefix("tell ") for line in self.lines if line.startswith("tell ")]
 
 
-def run(job: Path, at: dict[int, Callable[["subprocess.Popen[str]"], None]] | None = None) -> Ran:
+def run(job: Job, at: dict[int, Callable[[Forked], None]] | None = None) -> Ran:
     """Runs the job and does what ``at`` says as soon as a step is told."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tasks.training.train_once", str(job)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Freed memory goes back at once, so that a limit means the same at every step.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
-    )
-    assert process.stdout is not None and process.stderr is not None
+    process = Forked(train_once, job)
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
         for step, action in (at or {}).items():
             if lines[-1] == f"step {step}":
                 action(process)
-    errors = process.stderr.read()
     code = process.wait(timeout=60)
-    assert "Traceback" not in errors, errors
+    assert "Traceback" not in process.errors(), process.errors()
     return Ran(code, lines)
 
 
-def kill(process: "subprocess.Popen[str]") -> None:
+def kill(process: Forked) -> None:
     process.send_signal(signal.SIGKILL)
 
 
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture(scope="module")
+def saved_rows(encoded: Encoded, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("rows")
+    for name, rows in (("train", encoded.train), ("tune", encoded.tune)):
+        rows.save_to_disk(folder / name)
+    return str(folder)
+
+
+def make_job(encoded: Encoded, folder: Path, **changes: Any) -> Job:
+    folder.mkdir(exist_ok=True)
+    changes["training"] = {**TRAINING, **changes.get("training", {})}
+    return Job(labels=encoded.head.labels, folder=str(folder), **{"base": str(encoded.base), **changes})
+
+
 @pytest.fixture
-def job(small: Encoded, tmp_path: Path) -> Callable[..., Path]:
-    for name, rows in (("train", small.train), ("tune", small.tune)):
-        rows.save_to_disk(tmp_path / "rows" / name)
+def job(encoded: Encoded, saved_rows: str, tmp_path: Path) -> MakeJob:
+    def make(name: str, **changes: Any) -> Job:
+        return make_job(encoded, tmp_path / name, **{"rows": saved_rows, **changes})
 
-    def write(name: str, **changes: Any) -> Path:
-        (tmp_path / name).mkdir(exist_ok=True)
-        changes["training"] = {**TRAINING, **changes.get("training", {})}
-        made = Job(
-            labels=small.head.labels,
-            folder=str(tmp_path / name),
-            **{"base": str(small.base), "rows": str(tmp_path / "rows"), **changes},
-        )
-        return made.write(tmp_path / name / "job.json")
+    return make
 
-    return write
+
+@pytest.fixture(scope="module")
+def whole(encoded: Encoded, saved_rows: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """What the training without changes leaves when nothing disturbs it."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run(make_job(encoded, folder, rows=saved_rows)).code == 0
+    return Result.of(folder)
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_killed_process_ends_alike_after_the_same_command(
-    full: bool, job: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_killed_process_ends_alike_after_the_same_command(full: bool, job: MakeJob, tmp_path: Path) -> None:
     options = {"full": full, "dropout": 0.0 if full else 0.1}
     assert run(job("whole", **options)).code == 0
     broken = job("broken", **options)
@@ -283,14 +269,12 @@ def test_a_killed_process_ends_alike_after_the_same_command(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_end_it_saves_and_says_where_it_goes_on(
-    number: signal.Signals, code: int, job: Callable[..., Path], tmp_path: Path
+    number: signal.Signals, code: int, job: MakeJob, whole: Result, tmp_path: Path
 ) -> None:
-    never = {"checkpoint_steps": None}
-    assert run(job("whole", training=never)).code == 0
-    asked = job("asked", training=never)
+    asked = job("asked", training={"checkpoint_steps": None})
     at: dict[int, float] = {}
 
-    def ask(process: "subprocess.Popen[str]") -> None:
+    def ask(process: Forked) -> None:
         at[0] = time.monotonic()
         process.send_signal(number)
 
@@ -304,13 +288,12 @@ def test_asked_to_end_it_saves_and_says_where_it_goes_on(
     assert second.code == code
     third = run(asked)
     assert third.code == 0
-    assert Result.of(tmp_path / "asked") == Result.of(tmp_path / "whole")
+    assert Result.of(tmp_path / "asked") == whole
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
-    job: Callable[..., Path], tmp_path: Path
+    job: MakeJob, whole: Result, tmp_path: Path
 ) -> None:
-    assert run(job("whole")).code == 0
     # The limit allows no more than a third of what a checkpoint's weights take, from step 3 on.
     limited = job("limited", largest_file_bytes=100_000, spare_after=3)
     first = run(limited)
@@ -321,10 +304,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
     assert {path.name for path in (tmp_path / "limited" / "checkpoints").iterdir()} == {"step-000002"}
     last = run(job("limited"))
     assert last.code == 0 and "Went on from the checkpoint of step 2." in last.told()
-    assert Result.of(tmp_path / "limited") == Result.of(tmp_path / "whole")
+    assert Result.of(tmp_path / "limited") == whole
 
 
-def test_a_full_file_system_is_survived_alike(job: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_full_file_system_is_survived_alike(job: MakeJob, whole: Result, tmp_path: Path) -> None:
     """A real file system of 300 kB, which holds no checkpoint; needs root."""
     tiny = tmp_path / "tiny"
     tiny.mkdir()
@@ -332,23 +315,22 @@ def test_a_full_file_system_is_survived_alike(job: Callable[..., Path], tmp_path
     if os.geteuid() != 0 or subprocess.run(mounting, capture_output=True).returncode != 0:
         pytest.skip("a file system cannot be mounted here")
     try:
-        assert run(job("whole")).code == 0
         full = run(job("full", checkpoints=str(tiny / "checkpoints")))
         assert full.code == 0
         assert ["No space left" in sentence for sentence in full.told()] == [True]
         assert list((tiny / "checkpoints").iterdir()) == []
-        assert Result.of(tmp_path / "full") == Result.of(tmp_path / "whole")
+        assert Result.of(tmp_path / "full") == whole
     finally:
         subprocess.run(["umount", str(tiny)], check=True)
 
 
 @pytest.fixture
-def long_rows(small: Encoded, tmp_path: Path) -> str:
+def long_rows(encoded: Encoded, tmp_path: Path) -> str:
     """64 rows of 128 tokens, so that what a step takes is the micro-batch's doing."""
     from datasets import Dataset
 
     folder = tmp_path / "long"
-    for name, rows in (("train", small.train), ("tune", small.tune)):
+    for name, rows in (("train", encoded.train), ("tune", encoded.tune)):
         ids = [token for row in rows["input_ids"] for token in row]
         made = [ids[at : at + 128] for at in range(0, 64 * 8, 8)]
         Dataset.from_dict({"input_ids": made, "labels": list(rows["labels"])[:64]}).save_to_disk(
@@ -361,7 +343,7 @@ LONG: dict[str, Any] = {"effective_batch_size": 32, "micro_batch_size": 32, "max
 
 
 def test_where_memory_runs_out_fewer_rows_at_once_give_the_same_step(
-    job: Callable[..., Path], long_rows: str, still: str, tmp_path: Path
+    job: MakeJob, long_rows: str, still: str, tmp_path: Path
 ) -> None:
     """A real limit on the address space, from step 1 on; no dropout, so that the rows alone decide."""
     options = {"rows": long_rows, "base": still, "training": {**LONG, "checkpoint_steps": 2}}
@@ -381,7 +363,7 @@ def test_where_memory_runs_out_fewer_rows_at_once_give_the_same_step(
 
 
 def test_after_memory_ran_out_a_killed_process_goes_on_with_fewer_rows(
-    job: Callable[..., Path], long_rows: str, tmp_path: Path
+    job: MakeJob, long_rows: str, tmp_path: Path
 ) -> None:
     training = {**LONG, "checkpoint_steps": 2}
     limited = job("short", rows=long_rows, training=training, spare_after=1, spare_bytes=200 * 2**20)
@@ -392,9 +374,7 @@ def test_after_memory_ran_out_a_killed_process_goes_on_with_fewer_rows(
     assert conditions["micro_batch_size"] < 32 and conditions["resumed_from_steps"] == [2]
 
 
-def test_where_not_one_row_fits_the_error_says_what_would_help(
-    job: Callable[..., Path], long_rows: str
-) -> None:
+def test_where_not_one_row_fits_the_error_says_what_would_help(job: MakeJob, long_rows: str) -> None:
     ended = run(job("none", rows=long_rows, training=LONG, spare_after=1, spare_bytes=-16 * 2**20))
     assert ended.code == 1
     errors = [line for line in ended.lines if line.startswith("error")]
@@ -403,10 +383,10 @@ def test_where_not_one_row_fits_the_error_says_what_would_help(
 
 
 @pytest.fixture
-def still(small: Encoded, tmp_path: Path) -> str:
+def still(encoded: Encoded, tmp_path: Path) -> str:
     """The small model without dropout."""
     copy = tmp_path / "still"
-    shutil.copytree(small.base, copy)
+    shutil.copytree(encoded.base, copy)
     config = json.loads((copy / "config.json").read_bytes())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -428,37 +408,37 @@ RISING: dict[str, Any] = {
 
 @pytest.mark.parametrize("full", [False, True])
 def test_stopped_early_it_keeps_the_weights_of_the_best_point(
-    full: bool, small: Encoded, tmp_path: Path
+    full: bool, encoded: Encoded, tmp_path: Path
 ) -> None:
     rate = 3e-3 if full else 3e-2
-    fitted = train(small, tmp_path, full=full, training=RISING, learning_rate=rate)
+    fitted = train(encoded, tmp_path, full=full, training=RISING, learning_rate=rate)
     losses = {point.step: point.tune_loss for point in fitted.curve}
     assert fitted.stopped_early and fitted.steps < 24
     assert fitted.kept_step == min(list(losses)[1:], key=losses.__getitem__) == fitted.steps - 4
     # What was saved is what was best: it is loaded and asked once more.
-    measured = tune_loss(small, tmp_path / "artifact", full)
+    measured = tune_loss(encoded, tmp_path / "artifact", full)
     assert measured == pytest.approx(losses[fitted.kept_step], abs=2e-3)
     assert measured < losses[fitted.steps] - 5e-3
 
 
-def test_a_training_broken_off_after_its_best_point_keeps_it(small: Encoded, tmp_path: Path) -> None:
+def test_a_training_broken_off_after_its_best_point_keeps_it(encoded: Encoded, tmp_path: Path) -> None:
     for name in ("whole", "broken"):
         (tmp_path / name).mkdir()
     options: dict[str, Any] = {"training": {**RISING, "checkpoint_steps": 1}, "learning_rate": 3e-2}
-    whole = train(small, tmp_path / "whole", **options)
+    whole = train(encoded, tmp_path / "whole", **options)
     with pytest.raises(KilledError):
         # The checkpoint of the step before holds the best weights beside the current ones.
-        train(small, tmp_path / "broken", **options, kill_at=whole.kept_step + 2)
-    broken = train(small, tmp_path / "broken", **options)
+        train(encoded, tmp_path / "broken", **options, kill_at=whole.kept_step + 2)
+    broken = train(encoded, tmp_path / "broken", **options)
     assert broken.conditions.resumed_from_steps == (whole.kept_step + 1,)
     assert Result.of(tmp_path / "broken") == Result.of(tmp_path / "whole")
     assert (broken.kept_step, broken.stopped_early) == (whole.kept_step, True)
 
 
-def test_a_loss_that_explodes_stops_with_the_step(small: Encoded, tmp_path: Path) -> None:
+def test_a_loss_that_explodes_stops_with_the_step(encoded: Encoded, tmp_path: Path) -> None:
     with pytest.raises(TrainingDivergedError, match=r"stopped at step \d+ of \d+: for 10 steps the loss"):
         explosive = {**RISING, "max_steps": 40, "early_stopping_points": None}
-        train(small, tmp_path, full=True, training=explosive, learning_rate=0.3)
+        train(encoded, tmp_path, full=True, training=explosive, learning_rate=0.3)
 
 
 def tune_loss(encoded: Encoded, artifact: Path, full: bool) -> float:

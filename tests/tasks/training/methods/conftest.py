@@ -16,7 +16,7 @@ from tasks.training.loading import Head
 from tasks.training.rungs import FullRung, PilotRung
 from tests.tasks.training.conftest import Encoded, given_of
 from tests.tasks.training.methods.tiny_models import VOCABULARY
-from tests.tasks.training.test_fit import DIGEST, permitted
+from tests.tasks.training.test_fit import DIGEST, permitted, redeemed
 
 ADAPTERS = ("lora", "rslora", "dora", "pissa", "adalora", "qlora", "adapter")
 TRAINING = TrainingSettings(max_steps=20, effective_batch_size=16, micro_batch_size=16, curve_points=1)
@@ -27,8 +27,10 @@ def pilot_rung(method: str, **settings: Any) -> PilotRung:
 
 
 def weights_rung(method: str, adapter: Path | None = None, **settings: Any) -> FullRung:
+    permit = permitted(rung=Rung(method))
     return FullRung(
-        permitted(rung=Rung(method)),
+        permit,
+        redeemed(permit),
         run_id="run",
         snapshot=DIGEST,
         base_model=DIGEST,

@@ -1,8 +1,6 @@
 """What is saved, who can load it, and what the base is without it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import torch
 from peft import PeftModel, PeftType, get_peft_model_state_dict
 
 from tasks.training.methods import bottleneck
+from tests.forked import Ended, run_script
 from tests.tasks.training.methods.tiny_models import adapted, tiny
 
 
@@ -117,14 +116,9 @@ print(json.dumps([logits.tolist(), ours, seconds]))
 """
 
 
-def elsewhere(tmp_path: Path, extra: str) -> subprocess.CompletedProcess[str]:
+def elsewhere(tmp_path: Path, extra: str) -> Ended:
     """Loads and asks the adapter below ``tmp_path`` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", SCORE.format(extra=extra), str(tmp_path / "base"), str(tmp_path / "adapter")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_script(SCORE.format(extra=extra), str(tmp_path / "base"), str(tmp_path / "adapter"))
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +135,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.Tensor
 def test_one_import_lets_plain_peft_load_it(served: tuple[Path, torch.Tensor]) -> None:
     folder, expected = served
     answer = elsewhere(folder, "import tasks.training.methods.bottleneck")
-    assert answer.returncode == 0, answer.stderr
-    found, ours, seconds = json.loads(answer.stdout)
+    assert answer.code == 0, answer.errors
+    found, ours, seconds = json.loads(answer.said)
     assert torch.allclose(torch.tensor(found), expected, rtol=0, atol=1e-6)
     assert ours == ["tasks", "tasks.training", "tasks.training.methods", "tasks.training.methods.bottleneck"]
     assert seconds < 1, "the import costs next to nothing beside PEFT's own"
@@ -151,9 +145,9 @@ def test_one_import_lets_plain_peft_load_it(served: tuple[Path, torch.Tensor]) -
 @pytest.mark.slow
 def test_without_it_peft_refuses_the_adapter(served: tuple[Path, torch.Tensor]) -> None:
     answer = elsewhere(served[0], "pass")
-    assert answer.returncode != 0
-    assert answer.stderr.strip().endswith("KeyError: 'LORAFIRST_BOTTLENECK'")
-    assert not answer.stdout
+    assert answer.code != 0
+    assert answer.errors.strip().endswith("KeyError: 'LORAFIRST_BOTTLENECK'")
+    assert not answer.said
 
 
 def test_the_method_is_a_member_like_any_other() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import get_peft_model
 
+from data_contracts.records.evidence import BaseModelRecord
 from tasks.training.batching import pad_batch
 from tasks.training.methods.bottleneck import BottleneckConfig
 from tests.tasks.training.conftest import Encoded
@@ -19,13 +20,15 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_adapters_alone_lower_the_loss_on_unseen_rows(encoded: Encoded, tmp_path: Path) -> None:
+def test_adapters_alone_lower_the_loss_on_unseen_rows(
+    minilm: BaseModelRecord, encoded: Encoded, tmp_path: Path
+) -> None:
     """Even the head stays at its random start, so nothing but adapters can have learned."""
     from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
     torch.manual_seed(5)
     model = AutoModelForSequenceClassification.from_pretrained(
-        encoded.base, num_labels=len(encoded.head.labels), dtype=torch.float32
+        minilm.folder, num_labels=len(encoded.head.labels), dtype=torch.float32
     )
     base = {name: value.clone() for name, value in model.state_dict().items()}
     model = get_peft_model(model, BottleneckConfig(bottleneck_size=16))

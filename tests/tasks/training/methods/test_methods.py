@@ -1,7 +1,7 @@
 """Each method changes exactly what it may, learns, and leaves an artifact that others load alike."""
 
-import subprocess
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import pytest
 from data_contracts.errors import InputError, PermitRefusedError
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
+from tasks.training.fit import Fitted
 from tasks.training.loading import load_base, load_served, with_adapter
 from tasks.training.methods.blocks import block_names, promise_of
 from tasks.training.methods.kinds import WeightsMethod
 from tasks.training.rungs import prepare
 from tasks.training.saving import merge
+from tests.forked import run_script
 from tests.tasks.training.conftest import Encoded
 from tests.tasks.training.methods.conftest import ADAPTERS, pilot_rung, train, weights_rung
 from tests.tasks.training.methods.test_registry import Install
@@ -64,10 +66,33 @@ def test_an_adapter_trains_what_it_adds_and_the_new_head_alone(rows: Encoded, me
     assert all("classifier" in name for name in head)
 
 
-@pytest.mark.parametrize("method", ADAPTERS)
-def test_its_steps_change_what_is_trainable_and_nothing_else(
-    rows: Encoded, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """An adapter, and what its training changed."""
+
+    artifact: Path
+    fitted: Fitted
+    trainable: set[str]
+    changed: set[str]
+
+
+Train = Callable[[Encoded, str], Trained]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Trains each method once on each model, with the settings that they have here."""
+    made: dict[tuple[Path, str], Trained] = {}
+
+    def once(rows: Encoded, method: str) -> Trained:
+        if (rows.base, method) not in made:
+            made[rows.base, method] = _trained(rows, method, tmp_path_factory.mktemp("trained") / "adapter")
+        return made[rows.base, method]
+
+    return once
+
+
+def _trained(rows: Encoded, method: str, artifact: Path) -> Trained:
     seen: dict[str, Any] = {}
 
     def keep(*arguments: Any, **options: Any) -> Any:
@@ -75,22 +100,33 @@ def test_its_steps_change_what_is_trainable_and_nothing_else(
         seen.update(model=prepared.model, before=values(prepared.model))
         return prepared
 
-    monkeypatch.setattr("tasks.training.fit.prepare", keep)
-    fitted = train(rows, pilot_rung(method), tmp_path / "adapter")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.training.fit.prepare", keep)
+        fitted = train(rows, pilot_rung(method), artifact)
     trainable = {name for name, p in seen["model"].named_parameters() if p.requires_grad}
-    assert changed(seen["before"], values(seen["model"])) <= trainable
-    assert len(changed(seen["before"], values(seen["model"]))) > 0.8 * len(trainable)
-    assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss - 0.02
-    assert fitted.adapted_modules
-    files = {path.name for path in (tmp_path / "adapter").iterdir()}
+    return Trained(artifact, fitted, trainable, changed(seen["before"], values(seen["model"])))
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_its_steps_change_what_is_trainable_and_nothing_else(
+    rows: Encoded, method: str, trained: Train
+) -> None:
+    made = trained(rows, method)
+    assert made.changed <= made.trainable
+    assert len(made.changed) > 0.8 * len(made.trainable)
+    curve = made.fitted.curve
+    assert curve[-1].tune_loss < curve[0].tune_loss - 0.02
+    assert made.fitted.adapted_modules
+    files = {path.name for path in made.artifact.iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
 
 
-def test_every_adapter_scores_alike_in_plain_peft(rows: Encoded, tmp_path: Path) -> None:
+def test_every_adapter_scores_alike_in_plain_peft(rows: Encoded, trained: Train, tmp_path: Path) -> None:
     """In one process that has never imported lorafirst; the bottlenecks need the module that defines them."""
+    methods = [name for name in ADAPTERS if name != "adapter"]
     expected = {}
-    for method in ADAPTERS:
-        train(rows, pilot_rung(method), tmp_path / method)
+    for method in methods:
+        (tmp_path / method).symlink_to(trained(rows, method).artifact)
         expected[method] = logits(load_served(rows.base, tmp_path / method, rows.head, Rung(method)), rows)
     ids = {str(index): ids for index, ids in enumerate(rows.tune["input_ids"][:16])}
     np.savez(tmp_path / "rows.npz", **ids)
@@ -124,11 +160,9 @@ assert not {"tasks", "flows", "data_contracts"} & set(sys.modules)
 np.savez(folder + "/found.npz", **found)
 """
     kind = "AutoModelForSequenceClassification" if rows.head.labels else "AutoModelForCausalLM"
-    methods = [name for name in ADAPTERS if name != "adapter"]
     arguments = [str(rows.base), str(tmp_path), kind, str(len(rows.head.labels)), *methods]
-    command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = run_script(script, *arguments)
+    assert done.code == 0, done.errors
     found = np.load(tmp_path / "found.npz")
     for method in methods:
         assert np.abs(found[method] - expected[method]).max() < 1e-4, method
@@ -139,11 +173,11 @@ np.savez(folder + "/found.npz", **found)
 
 
 @pytest.mark.parametrize("method", [name for name in ADAPTERS if name != "adapter"])
-def test_merged_and_unmerged_agree(rows: Encoded, method: str, tmp_path: Path) -> None:
-    train(rows, pilot_rung(method), tmp_path / "adapter")
-    merge(rows.base, tmp_path / "adapter", rows.head, rows.tokenizer, tmp_path / "model")
+def test_merged_and_unmerged_agree(rows: Encoded, method: str, trained: Train, tmp_path: Path) -> None:
+    adapter = trained(rows, method).artifact
+    merge(rows.base, adapter, rows.head, rows.tokenizer, tmp_path / "model")
     merged = logits(load_served(rows.base, tmp_path / "model", rows.head, Rung(method)), rows)
-    unmerged = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False)
+    unmerged = with_adapter(rows.base, adapter, rows.head, quantised=False)
     assert np.abs(merged - logits(unmerged.eval(), rows)).max() < 2e-4
     assert not (tmp_path / "model" / "adapter_config.json").exists()
 
@@ -165,22 +199,22 @@ def test_layers_updates_the_chosen_blocks_alone(
 def test_layers_of_an_encoder_come_with_its_new_head(encoder: Encoded, tmp_path: Path) -> None:
     model = prepare(encoder.base, encoder.head, weights_rung("layers", layers=1), seed=5).model
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-    head = {name for name in trainable if not name.startswith("bert.encoder.layer.5.")}
+    head = {name for name in trainable if not name.startswith("bert.encoder.layer.1.")}
     assert head == {"classifier.weight", "classifier.bias"} and len(trainable) > len(head)
 
 
 def test_hybrid_begins_with_the_pilot_and_updates_the_blocks_it_changed_most(
-    rows: Encoded, tmp_path: Path
+    rows: Encoded, trained: Train, tmp_path: Path
 ) -> None:
-    train(rows, pilot_rung("lora"), tmp_path / "adapter")
-    merge(rows.base, tmp_path / "adapter", rows.head, rows.tokenizer, tmp_path / "merged")
+    adapter = trained(rows, "lora").artifact
+    merge(rows.base, adapter, rows.head, rows.tokenizer, tmp_path / "merged")
     start = load_served(rows.base, tmp_path / "merged", rows.head, Rung.LORA)
-    adapted = with_adapter(rows.base, tmp_path / "adapter", rows.head, quantised=False)
+    adapted = with_adapter(rows.base, adapter, rows.head, quantised=False)
     blocks = block_names(start)
     promise = promise_of(adapted, blocks).of_blocks
     assert len(promise) == len(blocks) and min(promise) > 0
     best = blocks[int(np.argmax(promise))]
-    fitted = train(rows, weights_rung("hybrid", tmp_path / "adapter", layers=1), tmp_path / "model")
+    fitted = train(rows, weights_rung("hybrid", adapter, layers=1), tmp_path / "model")
     model = load_served(rows.base, tmp_path / "model", rows.head, Rung.HYBRID)
     updated = changed(values(start), values(model))
     head = {name for name in updated if name.startswith("classifier.")}
@@ -189,12 +223,12 @@ def test_hybrid_begins_with_the_pilot_and_updates_the_blocks_it_changed_most(
     assert fitted.curve[-1].tune_loss < fitted.curve[0].tune_loss
 
 
-def test_the_promise_of_a_block_is_the_norm_of_its_update(decoder: Encoded, tmp_path: Path) -> None:
+def test_the_promise_of_a_block_is_the_norm_of_its_update(decoder: Encoded, trained: Train) -> None:
     """By hand: scale B A against W, over the seven matrices of each block."""
     from safetensors.numpy import load_file
 
-    train(decoder, pilot_rung("lora"), tmp_path / "adapter")
-    tensors = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    adapter = trained(decoder, "lora").artifact
+    tensors = load_file(adapter / "adapter_model.safetensors")
     base = load_file(decoder.base / "model.safetensors")
     expected = []
     for block in range(3):
@@ -206,7 +240,7 @@ def test_the_promise_of_a_block_is_the_norm_of_its_update(decoder: Encoded, tmp_
                 weight = name.removeprefix("base_model.model.").replace(".lora_A", "")
                 whole += float((base[weight] ** 2).sum())
         expected.append((update / whole) ** 0.5)
-    model = with_adapter(decoder.base, tmp_path / "adapter", decoder.head, quantised=False)
+    model = with_adapter(decoder.base, adapter, decoder.head, quantised=False)
     found = promise_of(model, tuple(f"model.layers.{index}" for index in range(3))).of_blocks
     assert found == pytest.approx(expected, rel=1e-5)
 
@@ -234,10 +268,10 @@ def test_hybrid_refuses_a_pilot_of_another_base(decoder: Encoded, tmp_path: Path
 
 
 def test_a_packages_method_that_begins_with_the_pilot_may_train_everything(
-    decoder: Encoded, tmp_path: Path, install: Install
+    decoder: Encoded, trained: Train, install: Install
 ) -> None:
     """A merged pilot leaves the base frozen; what trains all must thaw it."""
     install(WeightsMethod(Rung("after"), "all of it", lambda model, settings, promise: None, from_pilot=True))
-    train(decoder, pilot_rung("lora"), tmp_path / "adapter")
-    model = prepare(decoder.base, decoder.head, weights_rung("after", tmp_path / "adapter"), seed=5).model
+    adapter = trained(decoder, "lora").artifact
+    model = prepare(decoder.base, decoder.head, weights_rung("after", adapter), seed=5).model
     assert all(parameter.requires_grad for parameter in model.parameters())
