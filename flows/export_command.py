@@ -58,15 +58,16 @@ def _target(to: Path | None, name: str) -> Path:
 
 
 def _print(made: "Archive") -> None:
+    option = " --without-weights" if made.left_out else ""
     path, digest = shlex.quote(made.path), made.sha256.removeprefix("sha256:")
     typer.echo(f"archive  {made.path}, {made.files:,} files, {_size(made.size_bytes)}")
     typer.echo(f"sha256   {digest}")
     if made.left_out:
         size = _size(sum(file.size_bytes for file in made.left_out))
         count = "1 file" if len(made.left_out) == 1 else f"{len(made.left_out)} files"
-        typer.echo(f"left out {count} of model weights, {size}; `lorafirst verify` will miss these")
+        typer.echo(f"left out {count} of model weights, {size}")
     typer.echo(f"check    echo '{digest}  '{path} | sha256sum --check")
-    typer.echo(f"         python -m zipfile -e {path} . && lorafirst verify ./{made.run_id}")
+    typer.echo(f"         python -m zipfile -e {path} . && lorafirst verify ./{made.run_id}{option}")
 
 
 def _size(size_bytes: int) -> str:

@@ -31,6 +31,12 @@ def verify(
     rescore: Annotated[
         int, typer.Option(min=0, help="Load each judged artifact, and ask it so many rows again.")
     ] = 0,
+    without_weights: Annotated[
+        bool,
+        typer.Option(
+            "--without-weights", help="Do not miss weights that `export --without-weights` left out."
+        ),
+    ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +65,14 @@ def verify(
             folder = find_dossier(output, name).folder
             with ExitStack() as stack, verifying(folder.name, quiet=as_json) as progress:
                 book = _ledger(stack, ledger, folder)
-                one = verify_dossier(folder, keyring=keys, ledger=book, checkpoint=kept, progress=progress)
+                one = verify_dossier(
+                    folder,
+                    keyring=keys,
+                    ledger=book,
+                    checkpoint=kept,
+                    without_weights=without_weights,
+                    progress=progress,
+                )
                 if rescore:
                     one = rescore_dossier(one, folder, rows=rescore, progress=progress)
             found.append(one)

@@ -1,6 +1,9 @@
 """Continued pretraining, from settings to outcome, with general rows replayed."""
 
 import json
+import os
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,10 @@ from typer.testing import CliRunner
 
 from flows.command_line import app
 from flows.failing import EXIT_INPUT
+from tasks.audit.verify.verifying import verify_dossier
+from tasks.evidence.dossier import Dossier
+from tasks.evidence.redacting import Author, redact_dossier
+from tasks.evidence.redaction import still_holding
 from tests.flows.conftest import WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]
@@ -93,6 +100,12 @@ def test_a_model_goes_on_learning_texts_while_general_rows_are_replayed(
     assert trained["rows_seen"] == 30 * 16 and seen["replayed_rows"] == 30 * 4
     assert seen["packed"] and seen["padding"] == 0
     assert seen["supervised"] == trained["supervised_tokens"] < seen["tokens"]
+
+    # Texts that nobody answered, and general rows that were replayed, can be taken out too.
+    copy = Path(shutil.copytree(dossier, tmp_path / "copy" / dossier.name, copy_function=os.link))
+    assert redact_dossier(Dossier(copy), Author("Ada", "why", datetime.now(UTC))) is not None
+    assert verify_dossier(copy).faults == () and still_holding(Dossier(copy)) == ()
+    assert pq.read_schema(copy / "replay" / "replayed.parquet").names == ["row_id", "row_commitment"]
 
     again = run(config)
     assert (Path(again["dossier"]) / "pilot-1-lora-r8" / "evidence.json").read_bytes() == (

@@ -68,6 +68,16 @@ def test_weights_can_be_left_out_and_are_named(answered: Path, tmp_path: Path) -
     assert left == {path for path in files_of(answered) if path.endswith(".safetensors")} and left
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert {name.partition("/")[2] for name in archive.namelist()} == set(files_of(answered)) - left
+        archive.extractall(tmp_path / "out")
+    folder = str(tmp_path / "out" / answered.name)
+    assert CliRunner().invoke(app, ["verify", folder]).exit_code == EXIT_FAULT
+    verified = CliRunner().invoke(app, ["verify", folder, "--without-weights", "--json"])
+    assert verified.exit_code == 0
+    (found,) = json.loads(verified.stdout)
+    assert f"{len(left)} files of weights were left out" in [check["note"] for check in found["checks"]]
+    assert "That the weights are those" in found["not_proven"][0]
+    (tmp_path / "out" / answered.name / "pilot-1-lora-r8" / "adapter" / "adapter_config.json").unlink()
+    assert CliRunner().invoke(app, ["verify", folder, "--without-weights"]).exit_code == EXIT_FAULT
     told = export(answered, tmp_path / "a.zip", "--without-weights").stdout
     assert f"left out {len(left)} file" in told and made["sha256"].removeprefix("sha256:") in told
 

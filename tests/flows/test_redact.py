@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,6 +205,7 @@ def test_it_asks_first_and_a_no_changes_nothing(dossier: Path) -> None:
     assert accepted.exit_code == 0 and still_holding(Dossier(dossier)) == ()
     for told_of in (GATE, SCORES, "the store: contract-", "the source: rows.jsonl", ".looks/looks.jsonl"):
         assert told_of in refused.output
+    assert "another dossier" not in refused.output
     assert "weights can repeat" in accepted.output
 
 
@@ -278,6 +281,8 @@ def test_what_cannot_be_redacted_is_left_alone(dossier: Path) -> None:
         (dossier / name).unlink()
         (dossier / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         refused(EXIT_FAULT, name, "it was changed", "restore these files")
+        with pytest.raises(ArtifactDamagedError, match="it was changed"):
+            redact_dossier(Dossier(dossier), AUTHOR)
         (dossier / name).write_bytes(whole)
     (dossier / "snapshot" / "more.parquet").write_bytes(b"")
     refused(EXIT_FAULT, "snapshot/more.parquet", "it was added")
@@ -334,6 +339,36 @@ def test_killed_at_any_step_it_is_valid_and_goes_on_when_started_again(
     somebody = Author("Bob", "another reason", datetime(2026, 5, 5, tzinfo=UTC))
     record = redact_dossier(Dossier(dossier), somebody)
     assert record is not None and record.redacted_by == ("Ada" if committed else "Bob")
+    assert still_holding(Dossier(dossier)) == () and verified(dossier).faults == ()
+    assert not list(dossier.parent.glob(".redacting*"))
+
+
+KILLED = """
+import os, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from tasks.evidence import redacting
+from tasks.evidence.dossier import Dossier
+
+times = iter(range(int(sys.argv[2])))
+keep = getattr(redacting, sys.argv[3])
+def until(*arguments):
+    if next(times, None) is None:
+        os._exit(9)
+    return keep(*arguments)
+setattr(redacting, sys.argv[3], until)
+author = redacting.Author("Ada", "withdrawn", datetime.now(UTC))
+redacting.redact_dossier(Dossier(Path(sys.argv[1])), author)
+"""
+
+
+@pytest.mark.parametrize(("at", "name"), [(3, "_stage"), (4, "flush_folder")])
+def test_a_process_that_is_gone_at_once_leaves_nothing_in_the_way(dossier: Path, at: int, name: str) -> None:
+    gone = subprocess.run([sys.executable, "-c", KILLED, str(dossier), str(at), name])
+    assert gone.returncode == 9
+    assert (dossier.parent / f".redacting-{dossier.name}").is_dir()
+    assert check_redacted(Dossier(dossier)) == () and verified(dossier).faults == ()
+    assert redact(dossier, "--yes").exit_code == 0
     assert still_holding(Dossier(dossier)) == () and verified(dossier).faults == ()
     assert not list(dossier.parent.glob(".redacting*"))
 

@@ -18,10 +18,12 @@ from tasks.audit.verify.scores import score_faults
 from tasks.audit.verify.signatures import envelopes, signature_faults, unsigned
 from tasks.audit.verify.trainings import training_faults
 from tasks.audit.verify.way import way_faults
+from tasks.evidence.archive import WEIGHTS
 from tasks.evidence.dossier import PERMIT, Dossier
 from tasks.evidence.ledger.book import Ledger
 
 RESCORES = "That the scores came from the models: --rescore ROWS asks the artifacts again."
+_UNSEEN = "That the weights are those that were trained and scored: they were left out of this dossier."
 _NEVER_PROVEN = (
     RESCORES,
     "That the rows are what the world is like, or that nobody had seen the gate rows elsewhere.",
@@ -34,6 +36,7 @@ def verify_dossier(
     keyring: Keyring | None = None,
     ledger: Ledger | None = None,
     checkpoint: Checkpoint | None = None,
+    without_weights: bool = False,
     progress: Callable[[Check], None] = lambda check: None,
 ) -> Verification:
     """Every fault of the dossier in ``folder``.
@@ -42,6 +45,7 @@ def verify_dossier(
         keyring: the keys that whoever verifies trusts; without one nobody knows who signed.
         ledger: the ledger of its run, where there is one at hand.
         checkpoint: of that ledger, as somebody else kept it.
+        without_weights: files of weights that are not there were left out, and are not missed.
         progress: is told of each check before it begins.
     """
     progress(Check.REQUEST)
@@ -52,6 +56,8 @@ def verify_dossier(
         progress(which)
         unread = [fault for fault in held.unreadable if fault.check is which]
         found = (*unread, *_guarded(which, faults))
+        if without_weights:
+            found = tuple(fault for fault in found if not _left_out(held, fault.where))
         checks.append(CheckResult(check=which, looked_at=count, note=note, faults=found))
 
     signed = list(envelopes(held))
@@ -62,7 +68,9 @@ def verify_dossier(
         "" if keyring is not None else _unchecked(held, len(signed)),
     )
     files = len(held.manifest.files) if held.manifest else 0
-    check(Check.FILES, files, file_faults(held), _guarded_note(held))
+    left_out = sum(_left_out(held, file.path) for file in held.manifest.files) if held.manifest else 0
+    note = f"{left_out} files of weights were left out" if without_weights and left_out else ""
+    check(Check.FILES, files, file_faults(held), "; ".join(filter(None, (_guarded_note(held), note))))
     check(Check.REQUEST, 1, request_faults(held))
     check(Check.DATA, len(held.snapshot.splits) if held.snapshot else 0, data_faults(held))
     check(Check.QUESTION, 1 if held.registration else 0, question_faults(held))
@@ -82,8 +90,17 @@ def verify_dossier(
         outcome=held.report.outcome if held.report else None,
         signed=keyring is not None and bool(signed) and not checks[0].faults,
         checks=tuple(checks),
-        not_proven=tuple(_not_proven(held, keyring, ledger, checkpoint)),
+        not_proven=(*((_UNSEEN,) if note else ()), *_not_proven(held, keyring, ledger, checkpoint)),
     )
+
+
+def _left_out(held: Held, where: str) -> bool:
+    """Whether ``where`` is a file of weights, or a folder of nothing else, that the manifest names and that
+    is not there."""
+    if held.manifest is None or (held.folder / where).exists():
+        return False
+    within = [f.path for f in held.manifest.files if f.path == where or f.path.startswith(f"{where}/")]
+    return bool(within) and all(path.endswith(WEIGHTS) for path in within)
 
 
 def _guarded_note(held: Held) -> str:

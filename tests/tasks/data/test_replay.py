@@ -103,12 +103,16 @@ def test_rows_that_break_a_rule_are_left_out_and_counted(replaying: Replaying, d
     assert sorted(path.name for path in (replaying.folder / "replay").iterdir()) == [REPLAYED]
 
 
-def test_the_order_of_the_source_changes_nothing(replaying: Replaying, dialogues: list[str]) -> None:
+def test_the_order_of_the_source_changes_nothing_but_salts(
+    replaying: Replaying, dialogues: list[str]
+) -> None:
+    for name, texts in (("there", dialogues[5000:5100]), ("back", dialogues[5099:4999:-1])):
+        assert replaying(texts, name).file.texts == ("text",)
     there, back = (
-        replaying(texts, name).file.sha256
-        for name, texts in (("there", dialogues[5000:5100]), ("back", dialogues[5099:4999:-1]))
+        pd.read_parquet(replaying.folder / name / REPLAYED, columns=["row_id", "text"])
+        for name in ("there", "back")
     )
-    assert there == back
+    assert len(there) > 20 and there.equals(back)
 
 
 def test_a_source_of_which_nothing_is_left_is_refused(replaying: Replaying) -> None:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.errors import ArtifactDamagedError
-from data_contracts.kept_tables import table_file
+from data_contracts.kept_tables import kept_digest, table_file
 from data_contracts.records.metrics import Task
 from data_contracts.records.settings import ColumnSettings, DataSettings, SplitSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
@@ -96,6 +96,34 @@ def test_every_row_has_a_salt_of_its_own_and_is_committed_to(
     # The rows that passed keep the salts that they got when they were checked.
     checked = pq.read_table(tmp_path / "contract" / "accepted.parquet").to_pylist()
     assert {row["row_salt"] for row in checked} < set(salts)
+
+
+def test_conversations_and_rows_of_any_shape_are_committed_to(
+    write_rows: WriteRows, tmp_path: Path, chat_tokenizer: "PreTrainedTokenizerBase"
+) -> None:
+    def talk(number: int) -> dict[str, Any]:
+        return {"messages": [
+            {"role": "user", "content": f"Where is door {number}?"},
+            {"role": "assistant", "content": f"Behind door {number - 1}, Mädchen."},
+        ]}  # fmt: skip
+
+    records = [*(talk(number) for number in range(300)), {"messages": [{"role": 3}]}, {"messages": None}]
+    evidence = check_contract(
+        read_rows(DataSettings(source=str(write_rows("a.jsonl", records))), Task.INSTRUCTION),
+        contract=load_contract(None, Task.INSTRUCTION),
+        task=Task.INSTRUCTION,
+        tokenizer=chat_tokenizer,
+        max_tokens=64,
+        splits=SplitSettings(),
+        folder=tmp_path / "contract",
+    )
+    snapshot = freeze_snapshot(tmp_path / "contract", evidence, tmp_path)
+    assert snapshot.rejected_rows == 2
+    for record in (snapshot.split(Split.TRAIN).file, snapshot.rejected):
+        assert record.texts == ("messages",)
+        for row in pq.read_table(tmp_path / record.path).to_pylist():
+            assert opens(row["row_commitment"], row["row_salt"], {"messages": row["messages"]})
+        assert kept_digest(tmp_path / record.path, record.texts) == record.kept
 
 
 def test_growing_data_leave_every_row_in_its_split(
