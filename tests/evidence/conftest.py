@@ -19,8 +19,6 @@ from tasks.evidence.ledger.book import open_ledger
 from tasks.evidence.signing.keyrings import read_keyring
 from tasks.evidence.signing.keys import create_key, load_signer
 from tests.flows.conftest import ESCALATES, REFERENCE, small_settings
-from tests.flows.conftest import api as api
-from tests.flows.conftest import rows as rows
 
 SLICE = {"name": "people", "column": "label", "equals": "HUM", "margin": 0.5, "minimum_rows": 5}
 

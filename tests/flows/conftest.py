@@ -1,9 +1,7 @@
 """One real Prefect API for the session, and small real runs."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +10,8 @@ import yaml
 
 from data_contracts.records.decision import Outcome
 from data_contracts.settings_file import load_settings
-from flows.local_api import start_unless_configured
 from flows.running import run_here
 from tests.conftest import MINILM
-
-
-@pytest.fixture(scope="session")
-def api() -> Iterator[str]:
-    """The local API, with a database of its own. It ends with this process."""
-    with tempfile.TemporaryDirectory(prefix="lorafirst-prefect-", ignore_cleanup_errors=True) as home:
-        os.environ["PREFECT_HOME"] = home
-        started = start_unless_configured()
-        assert started is not None, "tests must not run against a server that is in use"
-        started.wait()
-        yield started.url
 
 
 @pytest.fixture(scope="session")
@@ -123,9 +109,3 @@ def write_run(short_minilm: Path, tmp_path: Path) -> WriteRun:
         return config
 
     return write
-
-
-@pytest.fixture(scope="session")
-def rows(questions: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """400 TREC questions."""
-    return [{"text": text, "label": label} for text, label in questions[:400]]
