@@ -101,7 +101,7 @@ def test_an_answer_is_signed_and_verifies(
     assert "Recorded, signed by ada: approved." in told.output
     kept = read_approval(office.kept())
     assert (kept.approved, kept.name, kept.key, kept.requested_by) == (True, "ada", "ada", "somebody")
-    assert abs(datetime.fromisoformat(kept.answered_at) - NOW) < timedelta(minutes=10)
+    assert abs(datetime.fromisoformat(kept.answered_at) - datetime.now(UTC)) < timedelta(minutes=10)
     verify_approval(kept, office.kept(), read_keyring(office.folder / "keyring.yaml"), NOW)
     # A denial is kept alike, and is the last.
     told = office.answer("deny", "--key", str(key), "--name", "Ada Lovelace", "--reason", "over budget")
