@@ -12,6 +12,7 @@ from data_contracts.records.base import digest_json
 from data_contracts.records.ledger import EntryKind
 from flows.command_line import app
 from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
+from tasks.evidence.environment import user_name
 from tasks.evidence.ledger.book import FILE, open_ledger
 from tests.flows.conftest import WriteRun
 
@@ -124,6 +125,6 @@ def test_a_run_is_entered(write_run: WriteRun, rows: list[dict[str, str]], tmp_p
     report = json.loads(result.stdout)
     entries = json.loads(call(tmp_path / "runs", "list", "--json").stdout)
     assert [(entry["kind"], entry["actor"]) for entry in entries] == [
-        ("rejection", "gate contract"), ("outcome", "run"),
+        ("attempt", user_name()), ("rejection", "gate contract"), ("outcome", "run"),
     ]  # fmt: skip
     assert {entry["run_id"] for entry in entries} == {report["run_id"]}
