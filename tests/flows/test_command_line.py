@@ -19,7 +19,10 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["run", "runs", "show", "explain", "verify", "answers", "schema"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "runs", "show", "explain", "verify", "answers", "export", "decisions", "redact", "schema"],
+)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
