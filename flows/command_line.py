@@ -26,6 +26,7 @@ from flows.failing import (
     EXIT_INPUT,
     EXIT_REQUIREMENT_UNMET,
     JsonOption,
+    errors_told,
     fail,
 )
 
@@ -148,15 +149,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show every decision of a run, from its dossier alone."""
-    from data_contracts.errors import InputError, LorafirstError
     from tasks.audit.overview import read_run
 
-    try:
+    with errors_told(as_json):
         view = read_run(output, run)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(view.model_dump_json(indent=2))
         return
@@ -242,13 +238,13 @@ def answers(
     as_json: JsonOption = False,
 ) -> None:
     """Read what a model answered: question, reference, answer and scores of single rows."""
-    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.errors import InputError
     from data_contracts.records.snapshot import Split
     from tasks.audit.answers import Order, read_answers_of
 
     asked = {Order.WORST: worst, Order.BEST: best, Order.RANDOM: sample}
     given = [(order, count) for order, count in asked.items() if count is not None]
-    try:
+    with errors_told(as_json):
         if len(given) > 1:
             raise InputError.single(
                 "lorafirst answers",
@@ -260,10 +256,6 @@ def answers(
         found = read_answers_of(
             output, run, split=Split(split.value), count=count, order=order, metric=metric, scored=of
         )
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
         return

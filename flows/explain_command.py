@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import JsonOption, errors_told
 
 
 def explain(
@@ -19,10 +19,10 @@ def explain(
     What was asked, what was tried, which rule failed by how much, which remedies were spent, what full
     fine-tuning cost, who allowed it and why, and what it brought. The dossier's `report.html` shows the same.
     """
-    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.errors import InputError
     from tasks.audit.explanation import explain_run
 
-    try:
+    with errors_told(as_json):
         if as_markdown and as_json:
             raise InputError.single(
                 "lorafirst explain",
@@ -31,10 +31,6 @@ def explain(
                 remedy="leave one out",
             )
         explanation = explain_run(output, run)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(explanation.model_dump_json(indent=2))
         return

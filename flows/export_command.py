@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.archive import Archive
@@ -30,21 +30,16 @@ def export(
     The same dossier gives the same bytes, whoever packs it and when, so that a digest says which dossier an
     archive holds. A dossier that is not what its manifest says is refused.
     """
-    from data_contracts.errors import InputError, LorafirstError
     from data_contracts.progress import silent
     from flows.progress_bar import progress_bar
     from tasks.evidence.archive import write_archive
     from tasks.evidence.dossier import find_dossier
 
-    try:
+    with errors_told(as_json):
         dossier = find_dossier(output, run)
         target = _target(to, dossier.folder.resolve().name)
         with nullcontext(silent) if as_json else progress_bar() as progress:
             made = write_archive(dossier, target, without_weights=without_weights, progress=progress)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
     else:

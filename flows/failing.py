@@ -1,6 +1,8 @@
 """How every command ends that cannot go on: one message, or one JSON document, and its exit code."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
@@ -11,6 +13,19 @@ EXIT_DATA_REJECTED = 3
 EXIT_REQUIREMENT_UNMET = 4
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@contextmanager
+def errors_told(as_json: bool) -> Iterator[None]:
+    """Ends the command where what is inside cannot go on: with 2 for the user's input, with 1 otherwise."""
+    from data_contracts.errors import InputError, LorafirstError
+
+    try:
+        yield
+    except InputError as error:
+        fail(error, EXIT_INPUT, as_json)
+    except LorafirstError as error:
+        fail(error, EXIT_FAULT, as_json)
 
 
 def fail(error: Exception, code: int, as_json: bool, *, hint: str = "") -> NoReturn:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import EXIT_FAULT, JsonOption, errors_told
 
 app = typer.Typer(name="ledger", help="Read and check the ledger of all runs.", no_args_is_help=True)
 
@@ -27,16 +27,10 @@ def list_entries(
     as_json: JsonOption = False,
 ) -> None:
     """List the entries, oldest first."""
-    from data_contracts.errors import InputError, LorafirstError
     from tasks.evidence.ledger.book import ledger_location, open_ledger
 
-    try:
-        with open_ledger(ledger_location(output), read_only=True) as ledger:
-            entries = list(ledger.entries(run))
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
+    with errors_told(as_json), open_ledger(ledger_location(output), read_only=True) as ledger:
+        entries = list(ledger.entries(run))
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
         return
@@ -65,23 +59,18 @@ def checkpoint(
     as_json: JsonOption = False,
 ) -> None:
     """Print or write what the ledger holds now; kept elsewhere, it shows every later change."""
-    from data_contracts.errors import InputError, LorafirstError
     from flows.key_commands import signer_from
     from tasks.audit.checkpoints import checkpoint_bytes
     from tasks.evidence.files import write_where_asked
     from tasks.evidence.ledger.book import ledger_location, open_ledger
 
-    try:
+    with errors_told(as_json):
         signer = signer_from(key)
         with open_ledger(ledger_location(output), read_only=True) as ledger:
             made = ledger.checkpoint()
         content = checkpoint_bytes(made, signer)
         if to is not None:
             write_where_asked(to, content, "--to")
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(content)
         return
@@ -108,21 +97,16 @@ def check(
 
     Without a checkpoint, entries missing from the end and a chain written anew as a whole cannot be seen.
     """
-    from data_contracts.errors import InputError, LorafirstError
     from data_contracts.records.ledger import ChainCheck
     from tasks.audit.checkpoints import read_checkpoint
     from tasks.evidence.ledger.book import ledger_location, open_ledger
     from tasks.evidence.signing.keyrings import read_keyring
 
-    try:
+    with errors_told(as_json):
         keys = None if keyring is None else read_keyring(keyring)
         known, words = (None, "none") if against is None else read_checkpoint(against, keys)
         with open_ledger(ledger_location(output), read_only=True) as ledger:
             entries, faults = ledger.check(known)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     found = ChainCheck(entries=entries, faults=faults, checkpoint=words)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))

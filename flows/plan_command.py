@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import JsonOption, errors_told
 
 
 def plan(
@@ -20,17 +20,12 @@ def plan(
     Needs the base model's config.json alone: no weights are loaded, and of a hub id nothing else is
     downloaded.
     """
-    from data_contracts.errors import InputError, LorafirstError
     from data_contracts.settings_file import load_settings
 
-    try:
+    with errors_told(as_json):
         from tasks.stages.planning import make_plan
 
         made = make_plan(load_settings(config), probe=probe)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
         return

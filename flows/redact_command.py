@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import EXIT_INPUT, JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.redaction import Copies, RedactionReport
@@ -30,12 +30,12 @@ def redact(
     page of examples goes. Labels, scores, lengths, reasons and the commitments to the texts stay, and the
     manifest as it was. It cannot be undone, says what else still holds the texts, and asks first.
     """
-    from data_contracts.errors import InputError, LorafirstError
+    from data_contracts.errors import InputError
     from data_contracts.progress import silent
     from flows.progress_bar import progress_bar
     from tasks.audit.redacting import Redacting
 
-    try:
+    with errors_told(as_json):
         if as_json and not yes:
             raise InputError.single(
                 "--json",
@@ -48,10 +48,6 @@ def redact(
             _ask(planned.holding, planned.copies, store)
         with nullcontext(silent) if as_json else progress_bar() as progress:
             made = planned.carry_out(store=store, progress=progress)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
     else:

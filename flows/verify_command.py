@@ -1,13 +1,12 @@
 """``lorafirst verify``: everything that a dossier can tell, checked offline."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.failing import EXIT_FAULT, JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.ledger import Checkpoint
@@ -45,7 +44,6 @@ def verify(
     Needs no network, no server and no trust in whoever made them. Lists every fault with its place, and says
     what it cannot prove.
     """
-    from data_contracts.errors import InputError, LorafirstError
     from data_contracts.records.statements import Keyring
     from data_contracts.records.verification import Verification
     from flows.verify_rendering import print_verification, verifying
@@ -56,7 +54,7 @@ def verify(
     from tasks.evidence.signing.keyrings import read_keyring
 
     found: list[Verification] = []
-    try:
+    with errors_told(as_json):
         keys: Keyring | None = None if keyring is None else read_keyring(keyring)
         kept: Checkpoint | None = None
         if checkpoint is not None:
@@ -78,10 +76,6 @@ def verify(
             found.append(one)
             if not as_json:
                 print_verification(one)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo("[" + ",\n".join(one.model_dump_json(indent=2) for one in found) + "]")
     if not all(one.verified for one in found):
@@ -90,12 +84,7 @@ def verify(
 
 def _ledger(stack: ExitStack, asked: str | None, dossier: Path) -> "Ledger | None":
     """The ledger that was asked for, or the one at hand; ``None`` where there is none."""
-    from tasks.evidence.ledger.book import FILE, LOCATION_VARIABLE, open_ledger
+    from tasks.evidence.ledger.book import ledger_at_hand, open_ledger
 
-    location = asked or os.environ.get(LOCATION_VARIABLE)
-    if location is None:
-        beside = dossier.resolve().parent / FILE
-        if not beside.is_file():
-            return None
-        location = str(beside)
-    return stack.enter_context(open_ledger(location, read_only=True))
+    location = asked or ledger_at_hand(dossier.resolve().parent)
+    return None if location is None else stack.enter_context(open_ledger(location, read_only=True))
