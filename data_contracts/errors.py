@@ -32,6 +32,11 @@ class LorafirstError(Exception):
     """Base of all of them; the command line prints these without a traceback."""
 
 
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What ``error`` says in one line, at most so many characters of it, or else what it is."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 class InputError(LorafirstError, ValueError):
     """What the user gave cannot be used. Carries every problem found, not only the first."""
 

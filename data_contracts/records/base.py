@@ -5,6 +5,7 @@ machines who hold equal records hold equal digests.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,14 +95,14 @@ class FolderRecord(Record):
         return sum(file.size_bytes for file in self.files)
 
     @classmethod
-    def of(cls, folder: Path) -> "FolderRecord":
-        """Reads and hashes every file below ``folder``."""
+    def of(cls, folder: Path, digest: Callable[[Path], Digest] = digest_file) -> "FolderRecord":
+        """Every file below ``folder``; ``digest`` may know what a file's is without reading it again."""
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         return cls(
             files=tuple(
                 FileRecord(
                     path=path.relative_to(folder).as_posix(),
-                    sha256=digest_file(path),
+                    sha256=digest(path),
                     size_bytes=path.stat().st_size,
                 )
                 for path in paths

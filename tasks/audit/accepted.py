@@ -2,22 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
 from data_contracts.errors import ArtifactDamagedError
-from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Interval, RunReport
 from data_contracts.records.evidence import BaseModelRecord, ScoringEvidence, TrainingEvidence
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot
 from tasks.decisions.gates.rules import LEVEL
 from tasks.evidence.dossier import PERMIT, Dossier
+from tasks.evidence.records import read_record
 from tasks.evidence.signing.payloads import key_ids
 from tasks.evidence.store import RECORD_FILE
-
-R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -66,21 +63,14 @@ def read_accepted(dossier: Dossier, report: RunReport) -> Accepted | None:
         report=report,
         artifact=report.accepted_artifact,
         settings=settings,
-        base=_record(dossier.folder / "base-model.json", BaseModelRecord),
-        contract=_record(dossier.folder / "contract" / RECORD_FILE, ContractEvidence),
-        snapshot=_record(dossier.folder / "snapshot" / RECORD_FILE, Snapshot),
-        training=_record(dossier.folder / folder / RECORD_FILE, TrainingEvidence),
-        scoring=_record(dossier.folder / folder / str(look) / RECORD_FILE, ScoringEvidence),
+        base=read_record(dossier.folder / "base-model.json", BaseModelRecord),
+        contract=read_record(dossier.folder / "contract" / RECORD_FILE, ContractEvidence),
+        snapshot=read_record(dossier.folder / "snapshot" / RECORD_FILE, Snapshot),
+        training=read_record(dossier.folder / folder / RECORD_FILE, TrainingEvidence),
+        scoring=read_record(dossier.folder / folder / str(look) / RECORD_FILE, ScoringEvidence),
         permit_is_signed=_is_signed(dossier.folder / folder / PERMIT),
     )
 
 
 def _is_signed(envelope: Path) -> bool:
     return envelope.is_file() and bool(key_ids(envelope.read_bytes()))
-
-
-def _record(path: Path, kind: type[R]) -> R:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactDamagedError(f"{path} cannot be read as {kind.__name__}: {error}") from error

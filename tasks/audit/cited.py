@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from data_contracts.errors import ArtifactDamagedError, PairingError
 from data_contracts.records.base import Record, digest_file
@@ -13,6 +12,7 @@ from data_contracts.records.bases import ScoredBasis
 from data_contracts.records.evidence import GeneralLosses
 from data_contracts.records.lm_eval import LmEvalScores
 from tasks.decisions.gates import ScoredRows
+from tasks.evidence.records import read_record
 from tasks.evidence.scores import read_scores
 from tasks.evidence.store import RECORD_FILE
 
@@ -45,11 +45,7 @@ class CitedEvidence:
 
     def record(self, digest: str, kind: type[R]) -> R:
         """Raises ``ArtifactDamagedError`` if it is not there, or not of this kind."""
-        path = self.folder(digest) / RECORD_FILE
-        try:
-            return kind.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise ArtifactDamagedError(f"{path} cannot be read as {kind.__name__}: {error}") from error
+        return read_record(self.folder(digest) / RECORD_FILE, kind)
 
     def scored(self, basis: ScoredBasis, metric: str) -> ScoredRows:
         """The per-example scores that a gate was given, one line a seed.

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_contracts.errors import ArtifactDamagedError, InputError
+from data_contracts.errors import ArtifactDamagedError, InputError, one_line
 from data_contracts.records.bases import DecisionRecord
 from data_contracts.records.decision import RuleResult
 from data_contracts.records.decision_table import UnreadableRun
@@ -79,7 +79,7 @@ def tabulate_decisions(output: Path) -> DecisionTable:
         try:
             request, records, report = dossier.request(), dossier.decision_records(), dossier.report()
         except ArtifactDamagedError as error:
-            unreadable.append(UnreadableRun(run_id=dossier.folder.name, why=" ".join(str(error).split())))
+            unreadable.append(UnreadableRun(run_id=dossier.folder.name, why=one_line(error, 2000)))
             continue
         runs, decisions = runs + 1, decisions + len(records)
         outcome = report.outcome.value if report else None

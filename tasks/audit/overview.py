@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.base import Record
 from data_contracts.records.decision import Decision, Outcome, RunReport
@@ -12,6 +10,7 @@ from data_contracts.records.snapshot import ContractEvidence, ContractRule, Rule
 from tasks.audit.signed import signature_note
 from tasks.audit.stage_records import read_stages, stage_line
 from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
+from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE
 
 
@@ -67,10 +66,7 @@ def read_run(output: Path, run: str) -> RunView:
 def broken_rules(dossier: Path) -> tuple[ContractRule, ...]:
     """The blocking rules that the data of this run broke."""
     path = dossier / "contract" / RECORD_FILE
-    try:
-        evidence = ContractEvidence.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactDamagedError(f"{path} cannot be read as contract evidence: {error}") from error
+    evidence = read_record(path, ContractEvidence, called="contract evidence")
     return tuple(
         rule for rule in evidence.rules if not rule.passed and rule.severity is RuleSeverity.BLOCKING
     )

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data_contracts.cache import cache_folder
+from data_contracts.errors import one_line
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
@@ -73,8 +74,7 @@ def rescore_dossier(
         for each in asked:
             faults.extend(_again(held, each, rows))
     except UNREADABLE as error:
-        told = " ".join(str(error).split())[:300]
-        faults.append(_fault("the check", f"it could not be carried out to its end: {told}"))
+        faults.append(_fault("the check", f"it could not be carried out to its end: {one_line(error)}"))
     result = CheckResult(
         check=Check.RESCORING, looked_at=len(asked), note=f"{rows} rows each", faults=tuple(faults)
     )

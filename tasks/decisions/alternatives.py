@@ -35,11 +35,11 @@ def _others(judgement: Judgement, decision: Decision) -> Iterator[str]:
     basis = judgement.basis
     if isinstance(basis, FitBasis):
         chosen = first_that_fits(basis.forecasts, basis.available_memory_bytes)
+        why = "it does not fit"
         for forecast in basis.forecasts:
-            if forecast is not chosen:
-                why = "it does not fit" if chosen is None else f"{chosen.rung} was asked for first and fits"
-                if chosen is not None and basis.forecasts.index(forecast) < basis.forecasts.index(chosen):
-                    why = "it does not fit"
+            if forecast is chosen:
+                why = f"{chosen.rung} was asked for first and fits"
+            else:
                 yield f"A pilot by {forecast.rung}: {why}."
     if decision.gate is Gate.FAIRNESS and decision.remedy is not None:
         for remedy in Remedy:

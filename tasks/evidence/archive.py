@@ -5,8 +5,6 @@ Nothing in it is compressed. What is large in a dossier is compressed already (p
 """
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from data_contracts.progress import Progress, silent
 from data_contracts.records.archive import Archive
 from data_contracts.records.base import FileRecord, digest_file
 from tasks.evidence.dossier import MANIFEST, Dossier
-from tasks.evidence.files import flush_folder
+from tasks.evidence.files import appearing
 from tasks.evidence.redaction import files_now
 
 WEIGHTS = (".safetensors",)
@@ -50,7 +48,7 @@ def write_archive(
     _require_no_fault(dossier, _listing_faults(dossier.folder, [own, *files]))
     left_out = tuple(file for file in files if without_weights and file.path.endswith(WEIGHTS))
     packed = sorted({own, *files} - set(left_out), key=lambda file: file.path)
-    with _appearing(target) as stream:
+    with _archive_at(target) as stream:
         changed = _pack(dossier.folder, run_id, packed, stream, progress)
         _require_no_fault(dossier, changed)
     return Archive(
@@ -150,22 +148,11 @@ def _pack(
 
 
 @contextmanager
-def _appearing(target: Path) -> Iterator[IO[bytes]]:
-    """A stream to a file that is at ``target``, whole, once the block has ended without an error."""
+def _archive_at(target: Path) -> Iterator[IO[bytes]]:
+    """The archive's stream; a place that cannot take it is the user's to change."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        flush_folder(target.parent)
+        with appearing(target) as stream:
+            yield stream
     except ArtifactDamagedError:
         raise
     except OSError as error:

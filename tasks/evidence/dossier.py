@@ -27,6 +27,7 @@ from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.evidence.files import flush_folder, link_folder, write_atomically
+from tasks.evidence.records import read_record
 from tasks.evidence.signing.payloads import key_ids, predicate_of, unverified_statement
 
 R = TypeVar("R", bound=Record)
@@ -147,11 +148,7 @@ class Dossier:
         """How the run ended; ``None`` while it has not."""
         if not self.complete:
             return None
-        path = self.folder / REPORT
-        try:
-            return RunReport.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise ArtifactDamagedError(f"{path} cannot be read as a report: {error}") from error
+        return read_record(self.folder / REPORT, RunReport, called="a report")
 
     def decisions(self) -> tuple[Decision, ...]:
         """Those of ``decision_records`` alone."""

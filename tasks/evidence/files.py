@@ -7,18 +7,28 @@ is flushed too. A crash leaves at worst a temporary file, which nothing reads.
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from data_contracts.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces ``path`` by ``content`` in one step."""
+    with appearing(path) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[IO[bytes]]:
+    """A stream to a file that is at ``path``, whole, once the block has ended without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.looks import Look, Registration
 from tasks.evidence.files import write_atomically
+from tasks.evidence.records import read_record
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,7 @@ class LookBook:
             ArtifactDamagedError: the file is no registration.
         """
         path = self._registration_path(inputs)
-        try:
-            return Registration.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
-            raise ArtifactDamagedError(f"{path} cannot be read as a registration: {error}") from error
+        return read_record(path, Registration, called="a registration") if path.exists() else None
 
     def register(self, inputs: str, registration: Registration) -> None:
         """Keeps ``registration`` for as long as the book is kept."""

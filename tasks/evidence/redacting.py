@@ -25,7 +25,7 @@ from data_contracts.records.tables import TableFile
 from tasks.evidence.archive import require_ended
 from tasks.evidence.dossier import LOCKS, MANIFEST, Dossier
 from tasks.evidence.files import flush_folder, require_writable, write_atomically
-from tasks.evidence.ledger.book import FILE, LOCATION_VARIABLE, ledger_location, open_ledger
+from tasks.evidence.ledger.book import ledger_at_hand, open_ledger
 from tasks.evidence.redaction import REDACTION, check_redacted, read_redaction, still_holding, tables_of
 
 _STAGING = ".redacting"
@@ -133,10 +133,10 @@ def _stage(folder: Path, path: str, record: TableFile, staging: Path) -> FileRec
 
 
 def _enter(dossier: Dossier, redaction: Redaction) -> None:
-    output = dossier.folder.resolve().parent
-    if os.environ.get(LOCATION_VARIABLE) is None and not (output / FILE).is_file():
-        return  # a dossier that was handed on
-    with open_ledger(ledger_location(output)) as ledger:
+    location = ledger_at_hand(dossier.folder.resolve().parent)
+    if location is None:
+        return
+    with open_ledger(location) as ledger:
         about, actor = redaction.digest(), redaction.redacted_by
         ledger.append(EntryKind.REDACTION, run_id=redaction.run_id, about=about, actor=actor, once=True)
 

@@ -6,18 +6,16 @@ stage's evidence names, which is in the manifest and cited by signed decisions; 
 which proves nothing and may be gone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
-from data_contracts.errors import ArtifactDamagedError
+from data_contracts.errors import ArtifactDamagedError, one_line
 from data_contracts.kept_tables import BATCH, EXAMPLES_PAGE, holds_texts, kept_digest
-from data_contracts.records.base import FileRecord, Record, digest_file
+from data_contracts.records.base import Digest, FileRecord, digest_file
 from data_contracts.records.evidence import ScoringEvidence
 from data_contracts.records.redaction import RedactedFile, Redaction
 from data_contracts.records.snapshot import ContractEvidence, ReplayEvidence, Snapshot, Split
@@ -25,9 +23,8 @@ from data_contracts.records.tables import TableFile
 from data_contracts.records.verification import Check, FoundFault
 from data_contracts.row_salts import COMMITMENT, ROW_ID, SALT, opens
 from tasks.evidence.dossier import MANIFEST, Dossier
+from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE
-
-R = TypeVar("R", bound=Record)
 
 _UNREADABLE = (ArtifactDamagedError, pa.ArrowException, OSError, KeyError, TypeError, ValueError)
 
@@ -45,7 +42,7 @@ def read_redaction(dossier: Dossier) -> Redaction | None:
     path = dossier.folder / REDACTION
     if not path.is_file():
         return None
-    return _record(path, Redaction)
+    return read_record(path, Redaction)
 
 
 def files_now(dossier: Dossier) -> tuple[FileRecord, ...]:
@@ -90,24 +87,29 @@ def still_holding(dossier: Dossier) -> tuple[str, ...]:
     return tuple(sorted([*found, *(path for path in REMOVED if (dossier.folder / path).exists())]))
 
 
-def check_redacted(dossier: Dossier) -> tuple[FoundFault, ...]:
+def check_redacted(
+    dossier: Dossier, digest: Callable[[Path], Digest] = digest_file
+) -> tuple[FoundFault, ...]:
     """What differs between the files there are and what manifest, redaction and evidence say of them.
 
     For a dossier that was never redacted that is whatever differs from its manifest. A redaction that was
     broken off is no fault: each file of it is still in one of the two states (:func:`still_holding`).
+
+    Args:
+        digest: of a file; whoever looks at files more than once need not read them more than once.
     """
     try:
         manifest = dossier.manifest()
     except ArtifactDamagedError as error:
-        return (_fault(MANIFEST, _told(error)),)
+        return (_fault(MANIFEST, one_line(error)),)
     faults: list[FoundFault] = []
     redaction, tables = None, {}
     try:
         redaction = read_redaction(dossier)
         tables = tables_of(dossier) if redaction else {}
     except ArtifactDamagedError as error:
-        faults.append(_fault(REDACTION, _told(error)))
-    found = _Found(dossier.folder, {file.path: file for file in manifest.files}, tables)
+        faults.append(_fault(REDACTION, one_line(error)))
+    found = _Found(dossier.folder, {file.path: file for file in manifest.files}, tables, digest)
     faults += found.statement_faults(manifest.run_id, redaction)
     return (*faults, *found.file_faults(redaction))
 
@@ -117,6 +119,7 @@ class _Found:
     folder: Path
     named: Mapping[str, FileRecord]
     tables: Mapping[str, TableFile]
+    digest: Callable[[Path], Digest]
 
     def statement_faults(self, run_id: str, redaction: Redaction | None) -> Iterator[FoundFault]:
         """What ``redaction`` says beside the manifest."""
@@ -161,7 +164,7 @@ class _Found:
             if redacted is None or redacted.after is not None or path not in REMOVED:
                 yield _fault(path, "it is not there, and the manifest names it")
             return
-        size, digest = place.stat().st_size, digest_file(place)
+        size, digest = place.stat().st_size, self.digest(place)
         if digest == file.sha256:
             return
         if redacted is None or redacted.after is None or path not in self.tables:
@@ -175,7 +178,7 @@ class _Found:
         try:
             yield from _kept_faults(place, path, self.tables[path])
         except _UNREADABLE as error:
-            yield _fault(path, f"it cannot be read: {_told(error)}")
+            yield _fault(path, f"it cannot be read: {one_line(error)}")
 
 
 def is_redacted(place: Path, record: TableFile) -> bool:
@@ -183,10 +186,10 @@ def is_redacted(place: Path, record: TableFile) -> bool:
     return not holds_texts(_columns(place), record.texts)
 
 
-def is_as_named(place: Path, record: TableFile) -> bool:
+def is_as_named(place: Path, record: TableFile, digest: Callable[[Path], Digest] = digest_file) -> bool:
     """Whether a table is the file that evidence names, or what a redaction keeps of it."""
     try:
-        if digest_file(place) == record.sha256:
+        if digest(place) == record.sha256:
             return True
         return is_redacted(place, record) and kept_digest(place, record.texts) == record.kept
     except _UNREADABLE:
@@ -209,7 +212,7 @@ def table_faults(dossier: Dossier) -> Iterator[FoundFault]:
                     )
                 yield from _opening_faults(place, path, record)
         except _UNREADABLE as error:
-            yield _fault(path, f"it cannot be read: {_told(error)}")
+            yield _fault(path, f"it cannot be read: {one_line(error)}")
 
 
 def _kept_faults(place: Path, path: str, record: TableFile) -> Iterator[FoundFault]:
@@ -247,15 +250,15 @@ def _tables(folder: Path) -> Iterator[tuple[str, TableFile]]:
 def _named_by(path: Path, stage: str, splits: set[str]) -> tuple[TableFile, ...]:
     match stage:
         case "contract":
-            contract = _record(path, ContractEvidence)
+            contract = read_record(path, ContractEvidence)
             return tuple(each for each in (contract.accepted, contract.rejected) if each is not None)
         case "snapshot":
-            snapshot = _record(path, Snapshot)
+            snapshot = read_record(path, Snapshot)
             return (*(split.file for split in snapshot.splits), snapshot.rejected)
         case "replay":
-            return (_record(path, ReplayEvidence).file,)
+            return (read_record(path, ReplayEvidence).file,)
         case _ if stage.rpartition("/")[2] in splits:
-            return (_record(path, ScoringEvidence).scores,)
+            return (read_record(path, ScoringEvidence).scores,)
     return ()
 
 
@@ -265,17 +268,6 @@ def _columns(path: Path) -> list[str]:
     except (pa.ArrowException, OSError) as error:
         raise ArtifactDamagedError(f"{path} cannot be read as a table: {error}") from error
     return names
-
-
-def _record(path: Path, kind: type[R]) -> R:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ArtifactDamagedError(f"{path} cannot be read as {kind.__name__}: {error}") from error
-
-
-def _told(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _fault(where: str, what: str) -> FoundFault:

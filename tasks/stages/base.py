@@ -1,8 +1,7 @@
 """The stage that asks the base: with the prompt alone, with examples, and how far the data lies from it."""
 
-from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
+from data_contracts.records.evidence import ScoringEvidence
 from data_contracts.records.metrics import Task
-from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.evidence.store import Stored
 from tasks.stages.context import RunContext
@@ -36,5 +35,5 @@ def score_base(context: RunContext, findings: Findings, split: Split) -> Stored[
 
 def _score(context: RunContext, findings: Findings, split: Split, examples: int) -> Stored[ScoringEvidence]:
     folder = "baseline" if examples == 0 else f"baseline-{examples}-examples"
-    probe = findings.probe.folder / ArtifactKind.PROBE if findings.probe else None
-    return score_artifact(context, findings, Rung.BASELINE, probe, folder, split, examples_in_prompt=examples)
+    subject = findings.baseline_subject()
+    return score_artifact(context, findings, subject, folder, split, examples_in_prompt=examples)

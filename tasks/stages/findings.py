@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_contracts.records.base import Cost, FolderRecord
+from data_contracts.records.base import Cost
 from data_contracts.records.evidence import (
+    ArtifactKind,
     BaselineEvidence,
     BaseModelRecord,
     DomainDistance,
@@ -78,7 +79,14 @@ class Findings:
         """``trained`` as it would be served; ``None`` is the bare base."""
         if trained is None:
             return Subject(Rung.BASELINE, None, self.base.identity())
-        return Subject(trained.rung, trained.artifact, FolderRecord.of(trained.artifact).digest())
+        return Subject(trained.rung, trained.artifact, trained.stored.record.artifact.digest())
+
+    def baseline_subject(self) -> Subject:
+        """What answers without a pilot: a classifier's probe, or the bare base."""
+        if self.probe is None:
+            return self.subject(None)
+        artifact = self.probe.folder / ArtifactKind.PROBE
+        return Subject(Rung.BASELINE, artifact, self.probe.record.artifact.digest())
 
     def spend(self, cost: Cost) -> None:
         self.processor_seconds += cost.cpu_seconds

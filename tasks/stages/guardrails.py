@@ -10,11 +10,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import InputError, Problem
-from data_contracts.records.base import Digest, FolderRecord, digest_file
+from data_contracts.records.base import Digest, digest_file
 from data_contracts.records.bases import GuardrailBasis, RowMask, ServingBasis, SliceBasis
-from data_contracts.records.evidence import ArtifactKind, GeneralLosses, ServingCost
+from data_contracts.records.evidence import GeneralLosses, ServingCost
 from data_contracts.records.metrics import Task
-from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import Split
 from tasks.data.rows.slices import SliceColumns, read_slice_columns, rows_of
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
@@ -166,14 +165,12 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
     """Seconds an answer and bytes of one artifact, or of the base as a service of its own."""
     assert findings.snapshot is not None
     base, snapshot = findings.base, findings.snapshot
-    rung = trained.rung if trained else Rung.BASELINE
-    probe = findings.probe.folder / ArtifactKind.PROBE if findings.probe else None
-    artifact = trained.artifact if trained else probe
+    subject = findings.subject(trained) if trained else findings.baseline_subject()
     key = StageKey(
         stage="serving",
         inputs={
             "base": base.identity(),
-            "artifact": FolderRecord.of(artifact).digest() if artifact else None,
+            "artifact": subject.digest if subject.artifact else None,
             "snapshot": snapshot.record.digest(),
             "generation": context.settings.generation.model_dump(mode="json"),
             "max_tokens": context.settings.model.max_tokens,
@@ -188,8 +185,8 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
         tokenizer = tokenizer_of(base)
         return measure_serving(
             base=Path(base.folder),
-            artifact=artifact,
-            rung=rung,
+            artifact=subject.artifact,
+            rung=subject.rung,
             head=head_of(snapshot.record, tokenizer),
             rows=encoded(context, base, snapshot, Split.TUNE),
             tokenizer=tokenizer,

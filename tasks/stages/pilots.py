@@ -186,7 +186,7 @@ def _train_trial(
         findings.trials.append(_diverged_trial(context, findings, number, settings, remedy))
         findings.pilots[number] = []
         return
-    scored = score_artifact(context, findings, trained.rung, trained.artifact, folder, Split.TUNE)
+    scored = score_artifact(context, findings, findings.subject(trained), folder, Split.TUNE)
     evidence = trained.stored.record
     rows = count_encoded(context, findings.base, findings.snapshot, Split.TRAIN)
     findings.trials.append(

@@ -7,7 +7,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.errors import LookRefusedError
-from data_contracts.records.base import FolderRecord
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
@@ -18,7 +17,7 @@ from tasks.evidence.scores import write_scores
 from tasks.evidence.store import StageKey, Stored
 from tasks.stages.calibration import write_reliability
 from tasks.stages.context import RunContext
-from tasks.stages.findings import Findings, Trained
+from tasks.stages.findings import Findings, Subject, Trained
 from tasks.stages.measure import measured
 from tasks.stages.rows import encoded, encoded_with_examples, head_of, tokenizer_of
 from tasks.stages.scorers import find_scorers
@@ -64,14 +63,13 @@ def method_of(rung: Rung, artifact: Path | None, task: Task) -> str:
 def score_artifact(
     context: RunContext,
     findings: Findings,
-    rung: Rung,
-    artifact: Path | None,
+    subject: Subject,
     folder_name: str,
     split: Split,
     *,
     examples_in_prompt: int = 0,
 ) -> Stored[ScoringEvidence]:
-    """Scores on ``split``, once a run. ``artifact`` is what would be served, ``None`` for the bare base.
+    """Scores ``subject``, as it would be served, on ``split``; once a run.
 
     Raises:
         LookRefusedError: the rows are for gates only, and what will be decided on them is not registered.
@@ -79,9 +77,7 @@ def score_artifact(
     known = findings.scores.get((folder_name, split))
     if known is not None:
         return known
-    scored = _score(
-        context, findings, rung, artifact, folder_name, split, examples_in_prompt=examples_in_prompt
-    )
+    scored = _score(context, findings, subject, folder_name, split, examples_in_prompt=examples_in_prompt)
     findings.scores[folder_name, split] = scored
     findings.spend(scored.record.cost)
     return scored
@@ -91,8 +87,7 @@ def score_artifact(
 def _score(
     context: RunContext,
     findings: Findings,
-    rung: Rung,
-    artifact: Path | None,
+    subject: Subject,
     folder_name: str,
     split: Split,
     *,
@@ -102,14 +97,14 @@ def _score(
     if split in _SEALED and findings.registration is None:
         raise LookRefusedError(f"{split.value} rows are not scored before the question is registered")
     settings, base, snapshot = context.settings, findings.base, findings.snapshot
-    identity = FolderRecord.of(artifact).digest() if artifact else base.identity()
+    rung, artifact = subject.rung, subject.artifact
     instruction = snapshot.record.task is Task.INSTRUCTION
     scorers = find_scorers(settings.scoring)
     key = StageKey(
         stage=f"score-{rung}",
         inputs={
             "base": base.identity(),
-            "artifact": identity,
+            "artifact": subject.digest,
             "snapshot": snapshot.record.digest(),
             "split": split.value,
             "max_tokens": settings.model.max_tokens,
@@ -160,7 +155,7 @@ def _score(
         )
         return ScoringEvidence(
             rung=rung,
-            artifact=identity,
+            artifact=subject.digest,
             snapshot=snapshot.record.digest(),
             split=split,
             rows=len(table.row_ids),
@@ -184,5 +179,5 @@ def score_all(
 ) -> tuple[Stored[ScoringEvidence], ...]:
     """The scores of every seed of one rung on ``split``."""
     return tuple(
-        score_artifact(context, findings, each.rung, each.artifact, each.folder, split) for each in trainings
+        score_artifact(context, findings, findings.subject(each), each.folder, split) for each in trainings
     )

@@ -7,8 +7,7 @@ from data_contracts.records.decision import Verdict
 from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import ApprovalRule
 from data_contracts.records.verification import Check, FoundFault
-from tasks.audit.verify.held import UNREADABLE, Held, HeldDecision
-from tasks.evidence.approvals import read_approval
+from tasks.audit.verify.held import Held, HeldDecision
 from tasks.evidence.dossier import APPROVAL
 
 
@@ -47,13 +46,7 @@ def _answer(held: Held, each: HeldDecision, approval: Approval | None) -> Iterat
 
 
 def _file(held: Held, each: HeldDecision, approval: Approval | None) -> Iterator[FoundFault]:
-    path = held.folder / APPROVAL
-    try:
-        found = read_approval(path.read_bytes()) if path.is_file() else None
-    except UNREADABLE as error:
-        yield _fault(APPROVAL, f"it cannot be read: {' '.join(str(error).split())[:300]}")
-        return
-    if found != approval:
+    if held.approval != approval:
         yield _fault(APPROVAL, f"it is not the answer that {each.file} rests on")
 
 

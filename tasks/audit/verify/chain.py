@@ -16,19 +16,23 @@ _LATEST = timedelta(minutes=5)
 """How long after a decision it may be entered; a writer waits a minute for others."""
 
 
-def chain_faults(held: Held, ledger: Ledger, checkpoint: Checkpoint | None) -> Iterator[FoundFault]:
-    """What is wrong with the ledger, and where it and the dossier differ."""
+def chain_faults(
+    held: Held, ledger: Ledger, own: Sequence[LedgerEntry], checkpoint: Checkpoint | None
+) -> Iterator[FoundFault]:
+    """What is wrong with the ledger, and where it and the dossier differ.
+
+    Args:
+        own: the entries of the dossier's run, oldest first.
+    """
     _, faults = ledger.check(checkpoint)
     for fault in faults:
         yield _fault(f"entry {fault.sequence}" if fault.sequence else "", fault.what)
-    everything = list(ledger.entries())
-    own = [entry for entry in everything if entry.run_id == held.run_id]
     if not own:
         yield _fault("", f"it holds no entry of the run {held.run_id}")
         return
     yield from _decisions(held, own)
     yield from _question(held, own)
-    yield from _answers(held, everything)
+    yield from _answers(held, ledger)
     yield from _permits(held, own)
     yield from _end(held, own)
 
@@ -93,14 +97,14 @@ def _question(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
             yield _fault(f"entry {entry.sequence}", what)
 
 
-def _answers(held: Held, everything: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
+def _answers(held: Held, ledger: Ledger) -> Iterator[FoundFault]:
     for each in held.decisions:
         basis = each.record.judgement.basis
         if not isinstance(basis, EscalationBasis) or basis.facts.approval is None:
             continue
         kind = EntryKind.APPROVAL if basis.facts.approval.approved else EntryKind.DENIAL
         digest = basis.facts.approval.digest()
-        if not any(entry.kind is kind and entry.about == digest for entry in everything):
+        if not any(entry.kind is kind for entry in ledger.entries(about=digest)):
             what = f"the ledger holds no {kind.value} by {basis.facts.approval.name} that it rests on"
             yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
 

@@ -52,7 +52,7 @@ def _file(held: Held, file: str, record: TableFile) -> Iterator[FoundFault]:
     place = held.folder / file
     if not place.is_file():
         yield _fault(file, "it is not there")
-    elif not is_as_named(place, record):
+    elif not is_as_named(place, record, held.digest):
         yield _fault(file, "it is not the file that the snapshot names")
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from data_contracts.errors import one_line
 from data_contracts.records.bases import FairnessBasis, GuardrailBasis, JustificationBasis, QualityBasis
 from data_contracts.records.decision import Decision, Interval, RuleResult
 from data_contracts.records.evidence import ScoringEvidence, TrainingEvidence
@@ -42,7 +43,7 @@ def decision_faults(held: Held) -> Iterator[FoundFault]:
             yield from _again(held, each, made)
             yield from _told(held, each)
         except UNREADABLE as error:
-            yield _fault(each, f"it cannot be decided again: {' '.join(str(error).split())}")
+            yield _fault(each, f"it cannot be decided again: {one_line(error, 2000)}")
         made = (*made, each.decision)
     if held.manifest is not None and latest > held.manifest.made_at:
         yield FoundFault(

@@ -19,7 +19,7 @@ def file_faults(held: Held) -> Iterator[FoundFault]:
     paths = [file.path for file in held.manifest.files]
     if len(set(paths)) != len(paths):
         yield _fault(MANIFEST, "it names a file twice")
-    yield from check_redacted(held.dossier)
+    yield from check_redacted(held.dossier, held.digest)
 
 
 def redaction_note(held: Held) -> str:

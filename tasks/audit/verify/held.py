@@ -1,18 +1,16 @@
 """A dossier as somebody found it: read once, each part for itself, and nothing taken for granted."""
 
-import base64
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 from pydantic import ValidationError
 
-from data_contracts.errors import LorafirstError
-from data_contracts.records.base import Record, digest_bytes
+from data_contracts.errors import LorafirstError, one_line
+from data_contracts.records.base import Digest, Record, digest_file
 from data_contracts.records.bases import DecisionRecord
 from data_contracts.records.decision import Decision, RunReport
 from data_contracts.records.evidence import (
@@ -25,15 +23,21 @@ from data_contracts.records.evidence import (
 from data_contracts.records.looks import Registration
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
+from data_contracts.records.pilots import Approval
 from data_contracts.records.policy import Policy
 from data_contracts.records.redaction import Redaction
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ContractEvidence, Snapshot
-from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE
+from data_contracts.records.statements import (
+    APPROVAL_PREDICATE,
+    DECISION_PREDICATE,
+    MANIFEST_PREDICATE,
+    PERMIT_PREDICATE,
+)
 from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.cited import CitedEvidence
 from tasks.audit.stage_records import FoundStage, read_stages
-from tasks.evidence.dossier import MANIFEST, REGISTRATION, REPORT, REQUEST, Dossier
+from tasks.evidence.dossier import APPROVAL, MANIFEST, PERMIT, REGISTRATION, REPORT, REQUEST, Dossier
 from tasks.evidence.redaction import REDACTION
 from tasks.evidence.signing.payloads import predicate_of, unverified_statement
 
@@ -75,11 +79,15 @@ class Held:
     contract: ContractEvidence | None
     snapshot: Snapshot | None
     report: RunReport | None
+    permit: Permit | None
+    approval: Approval | None
     redaction: Redaction | None
     """``None`` where no text was removed."""
     stages: tuple[FoundStage, ...]
     unreadable: tuple[FoundFault, ...]
     cited: CitedEvidence = field(repr=False)
+    digest: Callable[[Path], Digest] = field(default_factory=lambda: cache(digest_file), repr=False)
+    """Of a file, which is read once however many checks ask: weights may be large."""
 
     @property
     def folder(self) -> Path:
@@ -106,14 +114,6 @@ class Held:
         return {s.name: s.record for s in self.stages if isinstance(s.record, ScoringEvidence)}
 
     @cached_property
-    def permit(self) -> Permit | None:
-        """``None`` also where it cannot be read, which the check of permits tells."""
-        try:
-            return self.dossier.permit()
-        except UNREADABLE:
-            return None
-
-    @cached_property
     def baseline(self) -> BaselineEvidence | None:
         found = [s.record for s in self.stages if isinstance(s.record, BaselineEvidence)]
         return found[0] if found else None
@@ -137,6 +137,8 @@ def hold(dossier: Dossier) -> Held:
         contract=reader.record(CONTRACT, ContractEvidence, Check.DATA),
         snapshot=reader.record(SNAPSHOT, Snapshot, Check.DATA),
         report=reader.record(REPORT, RunReport, Check.WAY),
+        permit=reader.statement(PERMIT, PERMIT_PREDICATE, Permit, Check.PERMIT),
+        approval=reader.statement(APPROVAL, APPROVAL_PREDICATE, Approval, Check.PERMIT),
         redaction=reader.record(REDACTION, Redaction, Check.FILES),
         stages=stages,
         unreadable=tuple(reader.faults),
@@ -160,7 +162,7 @@ class _Reader:
         except FileNotFoundError:
             return None
         except UNREADABLE as error:
-            self.fault(check, where, f"it cannot be read: {_first_lines(error)}")
+            self.fault(check, where, f"it cannot be read: {one_line(error)}")
             return None
 
     def record(self, file: str, kind: type[R], check: Check) -> R | None:
@@ -190,13 +192,3 @@ class _Reader:
             record = self.statement(file, DECISION_PREDICATE, DecisionRecord, Check.DECISIONS)
             if record is not None:
                 yield HeldDecision(file, path.read_bytes(), record)
-
-
-def payload_digest(envelope: bytes) -> str:
-    """Digest of what an envelope says, whoever signed it."""
-    document: dict[str, Any] = json.loads(envelope)
-    return digest_bytes(base64.b64decode(document["payload"]))
-
-
-def _first_lines(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

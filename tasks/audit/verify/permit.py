@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from data_contracts.errors import one_line
 from data_contracts.records.bases import EscalationBasis
 from data_contracts.records.decision import Gate, Verdict
 from data_contracts.records.evidence import TrainingEvidence
@@ -19,8 +20,7 @@ def permit_faults(held: Held) -> Iterator[FoundFault]:
         if each.decision.gate is Gate.ESCALATION and each.decision.verdict is Verdict.PASS
     ]
     full = {name: record for name, record in held.trainings.items() if record.full is not None}
-    permit, faults = _read(held)
-    yield from faults
+    permit = held.permit
     if permit is None:
         for name in full:
             yield _fault(
@@ -32,16 +32,6 @@ def permit_faults(held: Held) -> Iterator[FoundFault]:
         yield from _issued(held, permit, passed[-1])
         yield from _redeemed(held, permit, full)
     yield from answer_faults(held)
-
-
-def _read(held: Held) -> tuple[Permit | None, list[FoundFault]]:
-    path = held.folder / PERMIT
-    if not path.is_file():
-        return None, []
-    try:
-        return read_permit(path.read_bytes()), []
-    except UNREADABLE as error:
-        return None, [_fault(PERMIT, f"it cannot be read: {' '.join(str(error).split())[:300]}")]
 
 
 def _issued(held: Held, permit: Permit, escalation: HeldDecision) -> Iterator[FoundFault]:
@@ -73,9 +63,7 @@ def _redeemed(held: Held, permit: Permit, full: dict[str, TrainingEvidence]) -> 
         try:
             redemption = Redemption.model_validate_json((held.folder / file).read_bytes())
         except UNREADABLE as error:
-            yield _fault(
-                file, f"what {name} was redeemed for cannot be read: {' '.join(str(error).split())[:300]}"
-            )
+            yield _fault(file, f"what {name} was redeemed for cannot be read: {one_line(error)}")
             continue
         expected = {"permit": permit.digest(), "run_id": held.run_id, "seed": record.seed}
         for what, value in expected.items():
@@ -90,7 +78,7 @@ def _trained_under(held: Held, name: str, record: TrainingEvidence) -> Iterator[
     try:
         permit = read_permit((held.folder / file).read_bytes())
     except UNREADABLE as error:
-        yield _fault(file, f"it cannot be read: {' '.join(str(error).split())[:300]}")
+        yield _fault(file, f"it cannot be read: {one_line(error)}")
         return
     if permit.digest() != record.permit:
         yield _fault(file, "it is not the permit that the training names")

@@ -56,7 +56,7 @@ def _figures(held: Held, name: str, record: ScoringEvidence) -> Iterator[FoundFa
         yield _fault(file, "it is not there")
         return
     try:
-        if not is_as_named(path, record.scores):
+        if not is_as_named(path, record.scores, held.digest):
             yield _fault(file, "it is not the file that its evidence names")
         table = pq.read_table(path)
         yield from _against_evidence(file, table, record)

@@ -40,7 +40,7 @@ def _artifact(held: Held, folder: str, expected: FolderRecord) -> Iterator[Found
     if not place.is_dir():
         yield _fault(folder, "it is not there")
         return
-    found = {file.path: file for file in FolderRecord.of(place).files}
+    found = {file.path: file for file in FolderRecord.of(place, held.digest).files}
     named = {file.path: file for file in expected.files}
     for path in sorted(set(found) | set(named)):
         if path not in found:

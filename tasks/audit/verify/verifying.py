@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from data_contracts.records.ledger import Checkpoint
+from data_contracts.errors import one_line
+from data_contracts.records.ledger import Checkpoint, LedgerEntry
 from data_contracts.records.statements import Keyring
 from data_contracts.records.verification import Check, CheckResult, FoundFault, Verification
 from tasks.audit.verify.chain import chain_faults
@@ -82,8 +83,8 @@ def verify_dossier(
     if ledger is None:
         check(Check.LEDGER, 0, iter(()), "no ledger was at hand")
     else:
-        own = sum(1 for _ in ledger.entries(held.run_id))
-        check(Check.LEDGER, own, chain_faults(held, ledger, checkpoint))
+        own = _own_entries(ledger, held.run_id)
+        check(Check.LEDGER, len(own), chain_faults(held, ledger, own, checkpoint))
     return Verification(
         run_id=held.run_id,
         dossier=str(folder),
@@ -103,6 +104,14 @@ def _left_out(held: Held, where: str) -> bool:
     return bool(within) and all(path.endswith(WEIGHTS) for path in within)
 
 
+def _own_entries(ledger: Ledger, run_id: str) -> list[LedgerEntry]:
+    """None where one of them is damaged, which the check of the chain tells."""
+    try:
+        return list(ledger.entries(run_id))
+    except UNREADABLE:
+        return []
+
+
 def _guarded_note(held: Held) -> str:
     try:
         return redaction_note(held)
@@ -115,7 +124,7 @@ def _guarded(check: Check, faults: Iterable[FoundFault]) -> tuple[FoundFault, ..
     try:
         found.extend(faults)
     except UNREADABLE as error:
-        what = f"it could not be carried out to its end: {' '.join(str(error).split())[:300]}"
+        what = f"it could not be carried out to its end: {one_line(error)}"
         found.append(FoundFault(check=check, where="the check", what=what))
     return tuple(found)
 

@@ -33,6 +33,12 @@ def ledger_location(output: Path) -> str:
     return os.environ.get(LOCATION_VARIABLE) or str(output / FILE)
 
 
+def ledger_at_hand(output: Path) -> str | None:
+    """``ledger_location``, unless that is a file that is not there: dossiers are handed on without one."""
+    location = ledger_location(output)
+    return location if os.environ.get(LOCATION_VARIABLE) or Path(location).is_file() else None
+
+
 Guard = Callable[[tuple[LedgerEntry, ...]], None]
 """Raises unless an entry may follow those of its run, oldest first."""
 
