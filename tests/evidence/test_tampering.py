@@ -1,7 +1,9 @@
 """Every attack is found, and named for what it is; what nobody touched is found to be in order."""
 
+import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -629,6 +631,11 @@ def _an_entry_changed(forger: Forger) -> None:
     forger.rewrite("UPDATE ledger_entries SET actor = 'nobody' WHERE sequence = 5")
 
 
+@attack(Check.LEDGER, "ledger, entry 14", "it is no entry: kind")
+def _an_entry_made_unreadable(forger: Forger) -> None:
+    forger.rewrite("UPDATE ledger_entries SET kind = 'nothing' WHERE sequence >= 14")
+
+
 @attack(Check.LEDGER, "ledger, entry 7", "it does not follow the entry before it")
 def _an_entry_removed(forger: Forger) -> None:
     forger.rewrite("DELETE FROM ledger_entries WHERE sequence = 6")
@@ -976,6 +983,10 @@ def verified(
 
 def test_there_are_enough_attacks() -> None:
     assert len({each.name for each in ATTACKS}) == len(ATTACKS) >= 100
+    root = Path(__file__).resolve().parents[2]
+    for page in ("README.md", "docs/evidence.md"):
+        told = " ".join((root / page).read_text(encoding="utf-8").split())
+        assert f"{len(ATTACKS)} attacks" in told, page
 
 
 @pytest.mark.parametrize("each", ATTACKS, ids=[each.name for each in ATTACKS])
@@ -1007,6 +1018,22 @@ def test_what_nobody_touched_is_in_order(recorded: Recorded) -> None:
         assert without.faults == () and not without.signed
         assert any("--keyring" in sentence for sentence in without.not_proven)
         assert any("--ledger" in sentence for sentence in without.not_proven)
+
+
+def test_weights_are_read_once_however_many_checks_ask(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be large. Every digest of a file is taken by one function of the standard library."""
+    read, take = Counter[str](), hashlib.file_digest
+
+    def counting(stream: Any, *options: Any) -> Any:
+        read[stream.name] += 1
+        return take(stream, *options)
+
+    monkeypatch.setattr(hashlib, "file_digest", counting)
+    assert verify_dossier(recorded.dossier).faults == ()
+    weights = {name: count for name, count in read.items() if name.endswith(".safetensors")}
+    assert len(weights) >= 5 and set(weights.values()) == {1}
 
 
 def test_a_copy_elsewhere_is_in_order(recorded: Recorded, stranger: CryptoSigner, tmp_path: Path) -> None:

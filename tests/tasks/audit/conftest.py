@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from data_contracts.records.base import Cost, FolderRecord, Record
-from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Outcome, RunReport
 from data_contracts.records.evidence import (
     ArtifactKind,
@@ -40,7 +39,17 @@ from tasks.decisions.gates import (
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import Dossier
 from tasks.stages.recording import sign_permit
-from tests.tasks.decisions.conftest import BRACKETED, DIGEST, ISSUED, RUN, answer, points, right, trial
+from tests.tasks.decisions.conftest import (
+    BRACKETED,
+    DIGEST,
+    ENOUGH,
+    ISSUED,
+    RUN,
+    answer,
+    points,
+    right,
+    trial,
+)
 from tests.tasks.evidence.made import decide
 
 REASON = "launch in May, <b>whatever</b> | it takes"
@@ -224,15 +233,7 @@ def escalated(unended: Written) -> Written:
         decide_quality(pilot, base, policy=POLICY, run_id=RUN, alpha=0.05, look=Split.GATE)
     )
     approval = answer(reason=REASON, subject=subject_of(quality))
-    facts = EscalationFacts(
-        train_rows=10_000,
-        processor_hours_spent=1.0,
-        processor_hours_of_full=2.0,
-        peak_memory_bytes_of_full=1,
-        available_memory_bytes=2,
-        requested_by="somebody",
-        approval=approval,
-    )
+    facts = ENOUGH.model_copy(update={"processor_hours_of_full": 2.0, "approval": approval})
     escalation = unended.decide(decide_escalation(quality, fair, facts, policy=POLICY, run_id=RUN))
     permit = issue_permit(escalation, **ISSUED)
     unended.dossier.write_permit(sign_permit(permit))

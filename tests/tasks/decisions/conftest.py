@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from data_contracts.records.base import Cost
+from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.pilots import Approval, PilotTrial, SweepPoint
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
@@ -25,6 +26,16 @@ ISSUED: dict[str, Any] = {
     "expires_at": "2026-12-02T08:00:00.000000Z",
 }
 """What a permit is issued for."""
+ENOUGH = EscalationFacts(
+    train_rows=10_000,
+    processor_hours_spent=1.0,
+    processor_hours_of_full=1.0,
+    peak_memory_bytes_of_full=1,
+    available_memory_bytes=2,
+    requested_by="somebody",
+    approval=None,
+)
+"""Under which nothing but a person could refuse."""
 NO_COST = Cost(seconds=1.0, cpu_seconds=1.0, peak_memory_bytes=1)
 
 

@@ -34,6 +34,7 @@ from tests.tasks.decisions.conftest import (
     ACCURACY,
     BRACKETED,
     DIGEST,
+    ENOUGH,
     ERROR_RATE,
     ISSUED,
     RUN,
@@ -42,16 +43,6 @@ from tests.tasks.decisions.conftest import (
     points,
     right,
     trial,
-)
-
-ENOUGH = EscalationFacts(
-    train_rows=10_000,
-    processor_hours_spent=1.0,
-    processor_hours_of_full=1.0,
-    peak_memory_bytes_of_full=1,
-    available_memory_bytes=2,
-    requested_by="somebody",
-    approval=None,
 )
 
 

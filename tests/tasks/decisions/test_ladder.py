@@ -6,7 +6,6 @@ from functools import cache
 
 import pytest
 
-from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import (
     Decision,
     Gate,
@@ -24,7 +23,7 @@ from tasks.decisions.gates.guardrails import GUARDRAIL
 from tasks.decisions.gates.rules import LEVEL, UPLIFT
 from tasks.decisions.ladder import History, Step, demands_fairness, next_step
 from tasks.decisions.outcomes import explain_outcome
-from tests.tasks.decisions.conftest import DIGEST, ISSUED, RUN, answer
+from tests.tasks.decisions.conftest import DIGEST, ENOUGH, ISSUED, RUN, answer
 
 PASS, FAIL, DOUBT = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 POLICIES = {
@@ -137,15 +136,7 @@ def escalations(shown: Decision, fair: Decision, policy: str) -> tuple[Decision,
         decide_escalation(
             shown,
             fair,
-            EscalationFacts(
-                train_rows=rows,
-                processor_hours_spent=1.0,
-                processor_hours_of_full=1.0,
-                peak_memory_bytes_of_full=1,
-                available_memory_bytes=2,
-                requested_by="somebody",
-                approval=given,
-            ),
+            ENOUGH.model_copy(update={"train_rows": rows, "approval": given}),
             policy=POLICIES[policy],
             run_id=RUN,
         )

@@ -1,5 +1,6 @@
 """Code and versions are part of what a stage's key names."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,17 @@ def test_an_environment_knows_the_machine() -> None:
     environment = capture_environment()
     assert environment.memory_bytes > 2**28
     assert environment.packages["torch"].startswith("2.")
+
+
+def test_an_environment_knows_the_commit_of_the_checkout() -> None:
+    root = Path(__file__).resolve().parents[3]
+    environment = capture_environment()
+    if not (root / ".git").exists():
+        assert (environment.commit, environment.commit_is_clean) == (None, None)
+        return
+    said = [
+        subprocess.run(["git", "-C", str(root), *asked], capture_output=True, text=True, check=True).stdout
+        for asked in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+    ]
+    assert environment.commit == said[0].strip()
+    assert environment.commit_is_clean is (said[1].strip() == "")

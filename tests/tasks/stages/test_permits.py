@@ -16,7 +16,7 @@ from benchmarks.laboratory import laboratory_rung
 from data_contracts.errors import PermitRefusedError
 from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import digest_json, utc_time
-from data_contracts.records.bases import EscalationBasis, EscalationFacts, Judgement
+from data_contracts.records.bases import EscalationBasis, Judgement
 from data_contracts.records.decision import Gate, Verdict
 from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.ledger import EntryKind
@@ -37,6 +37,7 @@ from tasks.stages.recording import record_decision, record_permit, sign_permit
 from tasks.training.job import JOB, PermittedWork, TrainingJob
 from tasks.training.rungs import FullRung
 from tests.data_contracts.test_permit import OTHER, make_decision
+from tests.tasks.decisions.conftest import ENOUGH
 from tests.tasks.evidence.test_dossier import request
 from tests.tasks.stages.test_recording import findings as findings
 
@@ -406,15 +407,7 @@ def test_whoever_watches_is_told_whether_it_is_signed(
 def escalated(run: Run) -> None:
     """The run's escalation gate has passed, on a forecast of three and a half hours."""
     decision = run.permit().decision
-    facts = EscalationFacts(
-        train_rows=1000,
-        processor_hours_spent=1.0,
-        processor_hours_of_full=3.5,
-        peak_memory_bytes_of_full=1,
-        available_memory_bytes=2,
-        requested_by="somebody",
-        approval=None,
-    )
+    facts = ENOUGH.model_copy(update={"train_rows": 1000, "processor_hours_of_full": 3.5})
     basis = EscalationBasis(quality=OTHER, fairness=OTHER, facts=facts, distance=None)
     run.findings.history = run.findings.history.with_decision(decision)
     number = len(run.findings.history.decisions)
