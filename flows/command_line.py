@@ -18,6 +18,7 @@ from flows import (
     ledger_commands,
     plan_command,
     redact_command,
+    registry_commands,
     verify_command,
 )
 from flows.failing import (
@@ -206,6 +207,34 @@ app.command(
 
 Exit codes: 0 the dossier holds no texts any more, 1 it is damaged, 2 unusable input, or not wanted."""
 )(redact_command.redact)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst models`
+
+* `lorafirst models trec6 --json | jq '.[0].versions[] | select(.aliases[] == "champion").candidate.dossier'`
+
+Exit codes: 0 listed, 1 a fault, 2 unusable input."""
+)(registry_commands.models)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst promote trec6-20261122 --reason "first release"`
+
+* `lorafirst promote trec6-20261122 --require-promoted --json`
+
+Exit codes: 0 promoted, or the champion is kept, 1 refused or a fault, 2 unusable input,
+4 `--require-promoted` unmet."""
+)(registry_commands.promote)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst rollback trec6 --reason "complaints about abbreviations"`
+
+* `lorafirst rollback trec6 --to 2 --by Ada --reason "the last one that legal has seen"`
+
+Exit codes: 0 done, 1 the earlier version is gone or damaged, or a fault, 2 unusable input."""
+)(registry_commands.rollback)
 
 
 class ReadableSplit(StrEnum):

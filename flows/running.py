@@ -2,12 +2,15 @@
 
 import logging
 import warnings
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import cast
 
 from data_contracts.records.decision import RunReport
+from data_contracts.records.registry import PromotionReport
 from data_contracts.records.settings import RunSettings
-from flows.local_api import start_unless_configured
+from flows.local_api import LocalApi, start_unless_configured
 
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
@@ -16,6 +19,37 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
     Raises:
         LorafirstError: what the flow raised.
     """
+    with _beside_an_api(quiet) as api:
+        from flows.finetune import finetune
+
+        if api is not None:
+            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
+            import great_expectations  # noqa: F401
+
+            api.wait()
+        # Prefect hands out what the returned state carries.
+        return cast(RunReport, finetune(settings))
+
+
+def promote_here(
+    run: str, *, output: Path, reason: str = "", by: str | None = None, quiet: bool = False
+) -> PromotionReport:
+    """The same of a promotion.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.promote import promote
+
+        if api is not None:
+            api.wait()
+        return cast(PromotionReport, promote(run, output=output, reason=reason, by=by))
+
+
+@contextmanager
+def _beside_an_api(quiet: bool) -> Iterator[LocalApi | None]:
+    """Prefect's API, perhaps still starting; ``None`` where a server is configured."""
     with ExitStack() as stack:
         api = start_unless_configured()
         # Imported while the API starts in its own process.
@@ -26,16 +60,9 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
 
             stack.enter_context(listening(stack.enter_context(TerminalListener())))
         _hush()
-        from flows.finetune import finetune
-
         if api is not None:
-            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
-            import great_expectations  # noqa: F401
-
             stack.enter_context(_without_heartbeats())
-            api.wait()
-        # Prefect hands out what the returned state carries.
-        return cast(RunReport, finetune(settings))
+        yield api
 
 
 def _without_heartbeats() -> AbstractContextManager[object]:

@@ -17,6 +17,7 @@ from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.decisions.alternatives import alternatives_to
 from tasks.evidence.dossier import REQUEST
+from tasks.evidence.files import write_atomically
 from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
@@ -24,6 +25,9 @@ from tasks.evidence.signing.model_keys import model_key, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
+
+DECISION = "decision.json"
+"""In the folder of a promotion."""
 
 
 def record_attempt(context: RunContext) -> None:
@@ -61,6 +65,14 @@ def record_decision(context: RunContext, findings: Findings, judgement: Judgemen
     envelope = _signed(record, {**subjects, **cited}, DECISION_PREDICATE)
     context.dossier.write_decision(number, decision.gate, envelope)
     _note(context, EntryKind.of(decision), judgement.digest(), actor=f"gate {decision.gate.value}")
+
+
+def record_promotion(context: RunContext, record: DecisionRecord, subjects: dict[str, Digest]) -> None:
+    """Writes what the promotion gate decided into the promotion's folder, and enters it."""
+    judgement = record.judgement
+    envelope = _signed(record, subjects, DECISION_PREDICATE)
+    write_atomically(context.dossier.folder / DECISION, envelope)
+    _note(context, EntryKind.of(judgement.decision), judgement.digest(), actor="gate promotion")
 
 
 def sign_permit(permit: Permit) -> bytes:

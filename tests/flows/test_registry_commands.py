@@ -1,0 +1,178 @@
+"""Promotion and rollback through the command line, of real runs."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from data_contracts.records.decision import Outcome, Verdict
+from data_contracts.records.ledger import EntryKind
+from data_contracts.settings_file import load_settings
+from flows.command_line import app
+from flows.running import run_here
+from tasks.evidence.dossier import read_decision
+from tasks.evidence.ledger.book import ledger_location, open_ledger
+from tests.flows.conftest import ANSWERED, small_settings
+
+
+@pytest.fixture(scope="module")
+def runs(api: str, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Dossiers, in one output folder, of two runs that accepted a model, and of one that did not."""
+    folder = tmp_path_factory.mktemp("registry")
+    data = folder / "rows.jsonl"
+    rows = [{"prompt": prompt, "completion": answer} for prompt, answer, _ in ANSWERED]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    made = []
+    for seed, target in ((1, 11.0), (2, 11.0), (3, 0.5)):
+        config = folder / f"run-{seed}.yaml"
+        settings = topics(data, tiny_llama, folder / "runs", seed=seed, target=target)
+        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        report = run_here(load_settings(config), quiet=True)
+        assert report.outcome.accepted is (target > 1.0), report.sentence
+        made.append(Path(report.dossier))
+    return tuple(made)
+
+
+def topics(data: Path, base: Path, output: Path, *, seed: int, target: float) -> dict[str, Any]:
+    """Settings of a run of seconds, of the model ``topics``."""
+    return small_settings(
+        data,
+        name="topics",
+        task="instruction",
+        model={"source": str(base)},
+        splits={"train": 0.5, "tune": 0.1},
+        policy={
+            "metric": "completion_loss",
+            "target": target,
+            "margin": 0.1,
+            "need": {"examples_in_prompt": 0},
+            "power": {"standard_deviation": 2.0},
+            "promotion": {"margin": 1.0},
+        },
+        pilot={"learning_rate": 3e-2},
+        training={"max_steps": 30},
+        generation={"max_new_tokens": 2},
+        seed=seed,
+        output=str(output),
+    )
+
+
+@pytest.fixture
+def output(runs: tuple[Path, ...], tmp_path: Path) -> Path:
+    """The same runs with a registry of their own."""
+    folder = tmp_path / "runs"
+    shutil.copytree(runs[0].parent, folder, copy_function=shutil.copy2)
+    return folder
+
+
+def call(output: Path, *arguments: str) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, [*arguments, "--output", str(output), "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback_undoes_it(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    first, second, _ = (each.name for each in runs)
+    assert call(output, "models") == (0, [])
+    code, report = call(output, "promote", first, "--reason", "the first release", "--by", "Ada")
+    assert (code, report["outcome"], report["version"]) == (0, "promoted", 1), report["sentence"]
+    assert report["champion_version"] == 1
+    code, again = call(output, "promote", first)
+    assert (code, again["outcome"], again["decision"]) == (0, "champion_kept", None)
+
+    code, report = call(output, "promote", second)
+    assert (code, report["outcome"], report["version"]) == (0, "promoted", 2), report["sentence"]
+    record = read_decision(Path(report["folder"]) / "decision.json")
+    names = {rule.name for rule in record.judgement.decision.rules}
+    assert {"not inferior to the champion", "not inferior to the anchor"} <= names
+    assert record.judgement.decision.verdict is Verdict.PASS
+    code, found = call(output, "models", "topics")
+    assert [each["aliases"] for each in found[0]["versions"]] == [["anchor"], ["champion"]]
+    assert found[0]["warnings"] == []
+    assert found[0]["versions"][0]["crowned"]["by"] == "Ada"
+
+    code, done = call(output, "rollback", "topics", "--reason", "complaints", "--by", "Grace")
+    assert (code, done["version"], done["left_version"]) == (0, 1, 2)
+    code, found = call(output, "models", "topics")
+    assert [each["aliases"] for each in found[0]["versions"]] == [["champion", "anchor"], []]
+    assert found[0]["versions"][1]["withdrawn"] == "complaints"
+    code, refused = call(output, "promote", second)
+    assert code == 1 and "rolled back from: complaints" in refused["message"]
+    code, done = call(output, "rollback", "topics", "--to", "2", "--reason", "they were about something else")
+    assert (code, done["version"]) == (0, 2)
+
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        entries = [(entry.kind, entry.run_id, entry.actor) for entry in ledger.entries()]
+        assert not ledger.check()[1]
+    assert (EntryKind.PROMOTION, first, "gate promotion") in entries
+    assert (EntryKind.ROLLBACK, first, "Grace") in entries
+    for dossier in (first, second):
+        code, verified = call(output, "verify", str(output / dossier))
+        assert code == 0, verified
+
+
+def test_nothing_that_was_not_accepted_can_be_promoted(output: Path, runs: tuple[Path, ...]) -> None:
+    code, refused = call(output, "promote", runs[2].name)
+    assert code == 1 and "nothing was accepted" in refused["message"]
+    assert call(output, "models") == (0, [])
+    assert Outcome.PILOT_INVALID.value in refused["message"]
+
+
+def test_a_dossier_that_does_not_verify_is_refused_with_every_fault(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    dossier = output / runs[0].name
+    weights = next(dossier.glob("pilot-*/adapter/adapter_model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    card = dossier / "MODEL_CARD.md"
+    card.write_text(card.read_text(encoding="utf-8") + "\nExcellent.\n", encoding="utf-8")
+    code, refused = call(output, "promote", runs[0].name)
+    assert code == 1
+    assert "adapter_model.safetensors" in refused["message"] and "MODEL_CARD.md" in refused["message"]
+    assert call(output, "models") == (0, [])
+
+
+def test_what_cannot_be_rolled_back_to_is_refused_and_changes_nothing(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    first, second, _ = (each.name for each in runs)
+    code, refused = call(output, "rollback", "topics", "--reason", "x")
+    assert code == 2 and "nothing was registered" in refused["message"]
+    call(output, "promote", first)
+    for arguments, found in (
+        (("--reason", " "), "0 characters"),
+        (("--reason", "x"), "before which there was none"),
+        (("--reason", "x", "--to", "1"), "the champion itself"),
+        (("--reason", "x", "--to", "7"), "no such version"),
+    ):
+        code, refused = call(output, "rollback", "topics", *arguments)
+        assert code == 2 and found in refused["message"]
+    call(output, "promote", second)
+    weights = next((output / first).glob("pilot-*/adapter/adapter_model.safetensors"))
+    weights.unlink()
+    code, refused = call(output, "rollback", "topics", "--reason", "x")
+    assert code == 1 and "its digest is another" in refused["message"]
+    assert call(output, "models")[1][0]["versions"][1]["aliases"] == ["champion"]
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        assert EntryKind.ROLLBACK not in {entry.kind for entry in ledger.entries()}
+
+
+def test_a_registry_that_was_changed_behind_the_ledgers_back_says_so(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    from data_contracts.records.registry import Alias
+    from tasks.registry.models import open_registry
+
+    first, second, _ = (each.name for each in runs)
+    call(output, "promote", first)
+    call(output, "promote", second)
+    registry = open_registry(output)
+    registry.call(registry.versions("topics")[0], Alias.CHAMPION)
+    assert call(output, "models")[1][0]["warnings"] == [
+        f"the registry calls {first} champion, and the ledger {second}"
+    ]
