@@ -19,6 +19,7 @@ from flows import (
     plan_command,
     redact_command,
     registry_commands,
+    retrain_commands,
     verify_command,
 )
 from flows.failing import (
@@ -29,6 +30,7 @@ from flows.failing import (
     JsonOption,
     errors_told,
     fail,
+    training_told,
 )
 
 app = typer.Typer(
@@ -88,10 +90,9 @@ def run(
     Nothing that is finished is done again: the same command goes on after a crash, and an unchanged
     rerun only decides anew.
     """
-    from data_contracts.errors import InputError, LorafirstError, TrainingStopped
     from data_contracts.settings_file import load_settings
 
-    try:
+    with training_told(as_json):
         settings = load_settings(config)
         if output is not None:
             settings = settings.model_copy(update={"output": output.resolve()})
@@ -100,16 +101,6 @@ def run(
 
         require_writable(settings.output)
         report = run_here(settings, quiet=as_json)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
-    except TrainingStopped as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(stopped.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
-        raise typer.Exit(130) from None
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
@@ -235,6 +226,25 @@ app.command(
 
 Exit codes: 0 done, 1 the earlier version is gone or damaged, or a fault, 2 unusable input."""
 )(registry_commands.rollback)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst retrain nightly.yaml`
+
+* `lorafirst retrain nightly.yaml --json | jq -r '.outcome, .plan.reasons[]'`
+
+Exit codes: 0 promoted, kept, not accepted or skipped, 1 a fault, 2 unusable input, or another retraining of
+this model is at work, 3 the data was rejected, 130 or 143 stopped; training is then saved."""
+)(retrain_commands.retrain)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst drift nightly.yaml`
+
+* `PREFECT_API_URL=http://127.0.0.1:4200/api lorafirst drift nightly.yaml`, for the automation `on-drift`
+
+Exit codes: 0 looked, whatever was found, 1 a fault, 2 unusable input."""
+)(retrain_commands.drift)
 
 
 class ReadableSplit(StrEnum):

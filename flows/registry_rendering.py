@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from data_contracts.records.registry import Alias, ModelVersion, PromotionOutcome, PromotionReport
-from flows.rendering import print_decisions
+from data_contracts.records.retraining import DriftOutcome, RetrainingOutcome, RetrainingReport
+from flows.rendering import print_decisions, print_report
 from tasks.audit.models import ModelEntry
 
 _STYLES = {Alias.CHAMPION: "bold green", Alias.CHALLENGER: "yellow", Alias.ANCHOR: "cyan"}
@@ -57,3 +58,44 @@ def _cells(version: ModelVersion) -> list[Text]:
         Text("" if crowned is None else f"{crowned.at[:16].replace('T', ' ')} UTC"),
         Text("" if crowned is None else crowned.by),
     ]
+
+
+def print_retraining(report: RetrainingReport) -> None:
+    console = Console()
+    if report.run is not None:
+        print_report(report.run)
+    if report.promotion is not None:
+        print_promotion(report.promotion)
+        return
+    style = "yellow" if report.outcome is RetrainingOutcome.SKIPPED else "red"
+    line = Text.assemble("\n", (report.outcome.value, f"bold {style}"), f"  {report.sentence}")
+    console.print(line, soft_wrap=True)
+
+
+def print_drift(found: DriftOutcome) -> None:
+    console = Console()
+    findings = found.findings
+    if findings is None:
+        console.print(f"{found.model} has no champion to compare with. `lorafirst promote RUN` makes one.")
+        return
+    lines = [f"champion   version {findings.champion_version}, of run {findings.champion_run}"]
+    if findings.arrivals is not None:
+        arrivals = findings.arrivals
+        lines.append(
+            f"rows       {arrivals.rows_new:,} new and {arrivals.rows_gone:,} gone beside "
+            f"{arrivals.rows_before:,}"
+        )
+        figures = arrivals.drift.figures if arrivals.drift is not None else ()
+        lines += [f"{figure.aspect.value:<10} {figure}" for figure in figures]
+    scores = findings.fresh
+    lines.append(
+        f"scores     not taken: {findings.not_scored}"
+        if scores is None
+        else f"scores     {scores.metric.name} {scores.fresh} on {scores.fresh.rows:,} fresh rows, "
+        f"{scores.promoted} at promotion"
+    )
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    for sign in found.signs or ("Nothing drifted.",):
+        style = "yellow" if found.signs else "green"
+        console.print(Text.assemble(("◆ ", style), sign), soft_wrap=True)

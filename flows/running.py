@@ -9,6 +9,7 @@ from typing import cast
 
 from data_contracts.records.decision import RunReport
 from data_contracts.records.registry import PromotionReport
+from data_contracts.records.retraining import DriftOutcome, RetrainingReport
 from data_contracts.records.settings import RunSettings
 from flows.local_api import LocalApi, start_unless_configured
 
@@ -45,6 +46,34 @@ def promote_here(
         if api is not None:
             api.wait()
         return cast(PromotionReport, promote(run, output=output, reason=reason, by=by))
+
+
+def retrain_here(settings: RunSettings, *, quiet: bool = False) -> RetrainingReport:
+    """The same of a retraining.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.retrain import retrain
+
+        if api is not None:
+            api.wait()
+        return cast(RetrainingReport, retrain(settings))
+
+
+def drift_here(settings: RunSettings, *, quiet: bool = False) -> DriftOutcome:
+    """The same of a look for drift.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.drift import drift
+
+        if api is not None:
+            api.wait()
+        return cast(DriftOutcome, drift(settings))
 
 
 @contextmanager

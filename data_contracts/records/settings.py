@@ -364,6 +364,14 @@ class GenerationSettings(Record):
     """Answers generated at once."""
 
 
+class RetrainSettings(Record):
+    """When new data make another model worth training; `lorafirst run` asks nothing of this."""
+
+    minimum_new_share: float = Field(default=0.1, ge=0.0)
+    """Accepted rows that the champion's snapshot does not hold, as a share of those that it holds, from which
+    a model is trained anew even where nothing has drifted."""
+
+
 class RunSettings(Record):
     """Everything one run of the pipeline needs to know."""
 
@@ -382,6 +390,7 @@ class RunSettings(Record):
     generation: GenerationSettings = GenerationSettings()
     compute: ComputeSettings = ComputeSettings()
     scoring: ScoringSettings = ScoringSettings()
+    retrain: RetrainSettings = RetrainSettings()
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")

@@ -24,7 +24,7 @@ def roll_back(model: str, *, output: Path, to: int | None, by: str, reason: str)
 
     Raises:
         InputError: no reason, no such model or version, or one that was never champion.
-        PromotionRefusedError: its artifact is gone or damaged.
+        ArtifactDamagedError: its artifact is gone or damaged.
         LedgerError: it could not be entered, and nothing was changed.
     """
     require_reason(reason, needed=True)

@@ -62,7 +62,7 @@ def promotion_gate(
     Raises:
         LookRefusedError: these rows were asked as often as the policy lets them be.
         InputError: champion or anchor do other work than the challenger.
-        PromotionRefusedError: champion or anchor are gone or damaged.
+        ArtifactDamagedError: champion or anchor are gone or damaged.
     """
     environment = capture_environment()
     inputs = _inputs(challenger, champion, anchor)

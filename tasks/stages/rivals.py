@@ -33,7 +33,7 @@ def rival_of(version: ModelVersion | None, challenger: Offered, context: RunCont
     """``version`` as a rival; ``None`` where there is none.
 
     Raises:
-        PromotionRefusedError: its dossier is gone, or its artifact is another than was registered.
+        ArtifactDamagedError: its dossier is gone, or its artifact is another than was registered.
         InputError: it does other work than the challenger, with every difference.
     """
     if version is None:

@@ -1,83 +1,22 @@
 """Promotion and rollback through the command line, of real runs."""
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from typer.testing import CliRunner
 
 from data_contracts.records.decision import Outcome, Verdict
 from data_contracts.records.ledger import EntryKind
-from data_contracts.settings_file import load_settings
-from flows.command_line import app
-from flows.running import run_here
 from tasks.evidence.dossier import read_decision
 from tasks.evidence.ledger.book import ledger_location, open_ledger
-from tests.flows.conftest import ANSWERED, small_settings
+from tests.flows.conftest import call
 
-
-@pytest.fixture(scope="module")
-def runs(api: str, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Dossiers, in one output folder, of two runs that accepted a model, and of one that did not."""
-    folder = tmp_path_factory.mktemp("registry")
-    data = folder / "rows.jsonl"
-    rows = [{"prompt": prompt, "completion": answer} for prompt, answer, _ in ANSWERED]
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    made = []
-    for seed, target in ((1, 11.0), (2, 11.0), (3, 0.5)):
-        config = folder / f"run-{seed}.yaml"
-        settings = topics(data, tiny_llama, folder / "runs", seed=seed, target=target)
-        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        report = run_here(load_settings(config), quiet=True)
-        assert report.outcome.accepted is (target > 1.0), report.sentence
-        made.append(Path(report.dossier))
-    return tuple(made)
-
-
-def topics(data: Path, base: Path, output: Path, *, seed: int, target: float) -> dict[str, Any]:
-    """Settings of a run of seconds, of the model ``topics``."""
-    return small_settings(
-        data,
-        name="topics",
-        task="instruction",
-        model={"source": str(base)},
-        splits={"train": 0.5, "tune": 0.1},
-        policy={
-            "metric": "completion_loss",
-            "target": target,
-            "margin": 0.1,
-            "need": {"examples_in_prompt": 0},
-            "power": {"standard_deviation": 2.0},
-            "promotion": {"margin": 1.0},
-        },
-        pilot={"learning_rate": 3e-2},
-        training={"max_steps": 30},
-        generation={"max_new_tokens": 2},
-        seed=seed,
-        output=str(output),
-    )
-
-
-@pytest.fixture
-def output(runs: tuple[Path, ...], tmp_path: Path) -> Path:
-    """The same runs with a registry of their own."""
-    folder = tmp_path / "runs"
-    shutil.copytree(runs[0].parent, folder, copy_function=shutil.copy2)
-    return folder
-
-
-def call(output: Path, *arguments: str) -> tuple[int, Any]:
-    result = CliRunner().invoke(app, [*arguments, "--output", str(output), "--json"])
-    return result.exit_code, json.loads(result.stdout)
+pytestmark = pytest.mark.slow
 
 
 def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback_undoes_it(
     output: Path, runs: tuple[Path, ...]
 ) -> None:
-    first, second, _ = (each.name for each in runs)
+    first, second, *_ = (each.name for each in runs)
     assert call(output, "models") == (0, [])
     code, report = call(output, "promote", first, "--reason", "the first release", "--by", "Ada")
     assert (code, report["outcome"], report["version"]) == (0, "promoted", 1), report["sentence"]
@@ -116,6 +55,27 @@ def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback
         assert code == 0, verified
 
 
+def test_a_challenger_that_is_worse_stays_challenger_and_can_come_again(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    first, _, _, weak = (each.name for each in runs)
+    assert call(output, "promote", first)[1]["outcome"] == "promoted"
+    code, report = call(output, "promote", weak, "--require-promoted")
+    assert (code, report["outcome"], report["champion_version"]) == (4, "champion_kept", 1)
+    verdicts = {rule["name"]: rule["verdict"] for rule in report["decision"]["rules"]}
+    assert verdicts["not inferior to the champion"] == "fail"
+    versions = call(output, "models")[1][0]["versions"]
+    assert [each["aliases"] for each in versions] == [["champion", "anchor"], ["challenger"]]
+    code, refused = call(output, "rollback", "topics", "--to", "2", "--reason", "x")
+    assert code == 2 and "never champion" in refused["message"]
+    looks = (output / ".looks" / "looks.jsonl").read_text(encoding="utf-8")
+    assert call(output, "promote", weak)[1]["outcome"] == "champion_kept"
+    assert (output / ".looks" / "looks.jsonl").read_text(encoding="utf-8") == looks, "the same is no new look"
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        kept = [each for each in ledger.entries(weak) if each.kind is EntryKind.CHAMPION_KEPT]
+    assert len(kept) == 1
+
+
 def test_nothing_that_was_not_accepted_can_be_promoted(output: Path, runs: tuple[Path, ...]) -> None:
     code, refused = call(output, "promote", runs[2].name)
     assert code == 1 and "nothing was accepted" in refused["message"]
@@ -140,7 +100,7 @@ def test_a_dossier_that_does_not_verify_is_refused_with_every_fault(
 def test_what_cannot_be_rolled_back_to_is_refused_and_changes_nothing(
     output: Path, runs: tuple[Path, ...]
 ) -> None:
-    first, second, _ = (each.name for each in runs)
+    first, second, *_ = (each.name for each in runs)
     code, refused = call(output, "rollback", "topics", "--reason", "x")
     assert code == 2 and "nothing was registered" in refused["message"]
     call(output, "promote", first)
@@ -168,7 +128,7 @@ def test_a_registry_that_was_changed_behind_the_ledgers_back_says_so(
     from data_contracts.records.registry import Alias
     from tasks.registry.models import open_registry
 
-    first, second, _ = (each.name for each in runs)
+    first, second, *_ = (each.name for each in runs)
     call(output, "promote", first)
     call(output, "promote", second)
     registry = open_registry(output)
