@@ -176,3 +176,27 @@ def call(output: Path, *arguments: str) -> tuple[int, Any]:
     """Exit code and JSON of a command on the runs in ``output``."""
     result = CliRunner().invoke(app, [*arguments, "--output", str(output), "--json"])
     return result.exit_code, json.loads(result.stdout)
+
+
+Answered = list[tuple[str, str, str]]
+
+OTHERS: Answered = [
+    (f"Please add {number} and {number * 7 % 31} for me, and tell the sum as a roman numeral", "XI or so", "")
+    for number in range(25)
+]
+"""Too few to be enough by their number, and of another source."""
+
+
+@pytest.fixture
+def champion(output: Path, runs: tuple[Path, ...]) -> Path:
+    """An output folder whose first run is champion."""
+    assert call(output, "promote", runs[0].name)[1]["outcome"] == "promoted"
+    return output
+
+
+def retrain(output: Path, base: Path, rows: Answered, *, command: str = "retrain", **changes: Any) -> Any:
+    data = write_rows(output.parent / "now.jsonl", rows)
+    config = output.parent / "now.yaml"
+    settings = topics(data, base, output) | changes
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return call(output, command, str(config))

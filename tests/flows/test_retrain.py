@@ -8,17 +8,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from data_contracts.records.bases import PromotionBasis
 from data_contracts.records.retraining import DataFindings
 from tasks.evidence.dossier import Dossier, read_decision
 from tasks.registry.locking import retraining
-from tests.flows.conftest import ANSWERED, call, topics, write_rows
+from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics
 
 pytestmark = pytest.mark.slow
-
-Answered = list[tuple[str, str, str]]
 
 MORE: Answered = [
     (
@@ -29,26 +26,6 @@ MORE: Answered = [
     for number in range(300, 360)
 ]
 """A fifth as many rows again, of the same source."""
-OTHERS: Answered = [
-    (f"Please add {number} and {number * 7 % 31} for me, and tell the sum as a roman numeral", "XI or so", "")
-    for number in range(25)
-]
-"""Too few to be enough by their number, and of another source."""
-
-
-@pytest.fixture
-def champion(output: Path, runs: tuple[Path, ...]) -> Path:
-    """An output folder whose first run is champion."""
-    assert call(output, "promote", runs[0].name)[1]["outcome"] == "promoted"
-    return output
-
-
-def retrain(output: Path, base: Path, rows: Answered, *, command: str = "retrain", **changes: Any) -> Any:
-    data = write_rows(output.parent / "now.jsonl", rows)
-    config = output.parent / "now.yaml"
-    settings = topics(data, base, output) | changes
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return call(output, command, str(config))
 
 
 def test_unchanged_data_are_skipped_with_a_reason(champion: Path, tiny_llama: Path) -> None:
