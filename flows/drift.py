@@ -11,6 +11,7 @@ from data_contracts.records.settings import RunSettings
 from tasks.decisions.retraining import drift_signs
 from tasks.evidence.files import require_writable
 from tasks.stages.drifting import champion_in, examine_data
+from tasks.stages.notifying import tell_fault
 from tasks.stages.watching import listener
 
 EVENT = "lorafirst.drift"
@@ -18,7 +19,13 @@ RESOURCE = "lorafirst.model"
 """Before the model's name: what the event is about."""
 
 
-@flow(name="drift", flow_run_name="drift {settings.name}", persist_result=False)
+@flow(
+    name="drift",
+    flow_run_name="drift {settings.name}",
+    persist_result=False,
+    on_failure=[tell_fault],
+    on_crashed=[tell_fault],
+)
 def drift(settings: RunSettings) -> State[DriftOutcome]:
     """Hold data against the champion's, and the champion against fresh rows; say so where they drifted."""
     output = settings.output.resolve()

@@ -76,15 +76,18 @@ def rollback(
     as_json: JsonOption = False,
 ) -> None:
     """Put an earlier champion back in its place: nothing is trained or scored, and it takes seconds."""
+    from flows.running import tell_rollback
     from tasks.audit.rollbacks import roll_back
     from tasks.evidence.environment import user_name
 
     with errors_told(as_json):
-        done = roll_back(model, output=output.resolve(), to=to, by=by or user_name(), reason=reason)
+        output = output.resolve()
+        done = roll_back(model, output=output, to=to, by=by or user_name(), reason=reason)
     if as_json:
         typer.echo(done.model_dump_json(indent=2))
-        return
-    typer.echo(
-        f"Version {done.version} of {model}, of run {done.run_id}, is champion again; "
-        f"version {done.left_version} is not."
-    )
+    else:
+        typer.echo(
+            f"Version {done.version} of {model}, of run {done.run_id}, is champion again; "
+            f"version {done.left_version} is not."
+        )
+    tell_rollback(done, output)

@@ -22,12 +22,19 @@ from tasks.decisions.retraining import NO_CHAMPION, plan_retraining
 from tasks.evidence.files import require_writable
 from tasks.registry.locking import retraining
 from tasks.stages.drifting import beside, champion_in, examine_data
+from tasks.stages.notifying import tell_fault
 from tasks.stages.watching import listener
 
 Why = Annotated[str, Field(description="What gave the occasion; it is kept with the version.")]
 
 
-@flow(name="retrain", flow_run_name="retrain {settings.name}", persist_result=False)
+@flow(
+    name="retrain",
+    flow_run_name="retrain {settings.name}",
+    persist_result=False,
+    on_failure=[tell_fault],
+    on_crashed=[tell_fault],
+)
 def retrain(settings: RunSettings, occasion: Why = "") -> State[RetrainingReport]:
     """Train a model anew where its data give a reason, and let the promotion gate decide about it.
 

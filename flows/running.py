@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from data_contracts.records.decision import RunReport
-from data_contracts.records.registry import PromotionReport
+from data_contracts.records.registry import PromotionReport, Rollback
 from data_contracts.records.retraining import DriftOutcome, RetrainingReport
 from data_contracts.records.settings import RunSettings
 from flows.local_api import LocalApi, start_unless_configured
@@ -74,6 +74,19 @@ def drift_here(settings: RunSettings, *, quiet: bool = False) -> DriftOutcome:
         if api is not None:
             api.wait()
         return cast(DriftOutcome, drift(settings))
+
+
+def tell_rollback(rollback: Rollback, output: Path) -> None:
+    """Notifies whoever the settings of its run name; without any, nothing of Prefect is started."""
+    from tasks.stages.notifying import blocks_of, notify, rollback_notice
+
+    blocks = blocks_of(output, rollback.run_id)
+    if not blocks:
+        return
+    with _beside_an_api(quiet=True) as api:
+        if api is not None:
+            api.wait()
+        notify(blocks, rollback_notice(rollback))
 
 
 @contextmanager

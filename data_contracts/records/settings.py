@@ -22,6 +22,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
+BlockName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9-]{1,60}/[a-z0-9-]{1,60}$"),
+    Field(examples=["slack-webhook/ops"]),
+]
+"""Type and name of a block in Prefect, which keeps its address: that is a secret, and never in settings."""
+
 
 class ModelSettings(Record):
     """The base model."""
@@ -398,6 +405,9 @@ class RunSettings(Record):
     license: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = "unknown"
     """Of the model that is made, as the model card names it: ``apache-2.0``, ``mit``, ``other`` or another
     identifier of the Hub. It depends on the base's and the data's, which nobody reads here."""
+    notifications: tuple[BlockName, ...] = ()
+    """Prefect's notification blocks that are told when approval is needed, data are rejected, the champion
+    changes or a run breaks off: ``type/name`` of each, never its address."""
     machine_hour_price: float | None = Field(default=None, ge=0.0)
     """What an hour of this machine costs, in a currency of your own; ``lorafirst plan`` then tells costs."""
 

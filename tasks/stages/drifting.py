@@ -39,7 +39,9 @@ DRIFT = "drift"
 """Below the output folder, a folder a model: what was found, in figures alone."""
 FEWEST_FRESH = 30
 """With fewer rows nothing can be told of a mean."""
-_OF_THE_PLACE = frozenset({"name", "data", "output", "compute", "license", "machine_hour_price", "retrain"})
+_OF_THE_PLACE = frozenset(
+    {"name", "data", "output", "compute", "license", "machine_hour_price", "retrain", "notifications"}
+)
 """Sections of the settings that say nothing about the model itself, or what new data change anyway."""
 
 
