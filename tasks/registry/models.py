@@ -29,7 +29,7 @@ class Registry:
     def models(self) -> tuple[str, ...]:
         """Names, sorted."""
         with _told(self.where):
-            found = _all(lambda token: self.client.search_registered_models(None, _PAGE, None, token))
+            found = list(_all(lambda token: self.client.search_registered_models(None, _PAGE, None, token)))
         return tuple(sorted(model.name for model in found))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
@@ -39,7 +39,7 @@ class Registry:
             return ()
         query = f"name='{model}'"
         with _told(self.where):
-            found = _all(lambda token: self.client.search_model_versions(query, _PAGE, None, token))
+            found = list(_all(lambda token: self.client.search_model_versions(query, _PAGE, None, token)))
         ours = [version for each in found if (version := version_from(each, aliases)) is not None]
         return tuple(sorted(ours, key=lambda each: each.version))
 
@@ -164,17 +164,17 @@ def _told(where: str) -> Iterator[None]:
 
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
-        raise _refused(where, error) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] in ("mlflow", "requests", "alembic"):
-            raise _refused(where, error) from error
+    except RegistryError:
         raise
+    except Exception as error:
+        foreign = type(error).__module__.partition(".")[0] in ("mlflow", "requests", "alembic")
+        if not foreign and not isinstance(error, SQLAlchemyError | OSError):
+            raise
+        # Without the error that it came from: tracebacks would tell its URL, password included.
+        raise _refused(where, error) from None
 
 
 def _refused(where: str, error: Exception) -> RegistryError:
-    if isinstance(error, RegistryError):
-        return error
     # Never the whole text: it may repeat a URL with its password.
     found = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
     if "@" in found:
