@@ -47,6 +47,8 @@ def client_of(location: str) -> "MlflowClient":
     """Raises ``InputError`` where MLflow is not installed."""
     # Telemetry is switched off before the import that would begin it; MLflow reads no other word for it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # It would print addresses of its pages where a command prints JSON.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
         tracking: Any = import_module("mlflow.tracking")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""New rows beside an earlier snapshot: counted by identity, compared, and fresh where no gate judges by them."""
+"""New rows beside an earlier snapshot: counted by identity, compared, and kept from the gates' own rows."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,10 +1,15 @@
 """Versions and aliases in a real MLflow on a file."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -91,6 +96,58 @@ def test_a_registry_elsewhere_is_named_by_the_environment_and_its_password_by_no
         open_registry(tmp_path).models()
     told = "".join(traceback.format_exception(refused.value))
     assert "http://127.0.0.1:9/" in told and "planted" not in told
+
+
+def test_a_server_by_url_keeps_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mlflow_server(tmp_path / "served") as url:
+        monkeypatch.setenv(LOCATION_VARIABLE, url)
+        registry = open_registry(tmp_path)
+        first, second = (registry.add(candidate(run), CURVE) for run in ("run-1", "run-2"))
+        assert registry.add(candidate("run-1"), CURVE) == first
+        registry.crown(first, crowning(1))
+        registry.call(first, Alias.CHAMPION)
+        registry.call(second, Alias.CHALLENGER)
+        registry.uncall(second, Alias.CHALLENGER)
+        registry.withdraw(second, "complaints")
+        one, other = registry.versions("topics")
+        assert (one.aliases, one.crowned) == ((Alias.CHAMPION,), crowning(1))
+        assert (other.aliases, other.withdrawn) == ((), "complaints")
+        assert registry.models() == ("topics",)
+    assert not (tmp_path / ".registry").exists()
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A real MLflow server on a loopback port; the skinny package holds it, less a command to start it."""
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    store = f"sqlite:///{folder}/mlflow.db"
+    own = {
+        "_MLFLOW_SERVER_FILE_STORE": store,
+        "_MLFLOW_SERVER_REGISTRY_STORE": store,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(folder / "artifacts"),
+    }
+    command = [sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 120
+            while not _answers(f"http://127.0.0.1:{port}/health"):
+                assert time.monotonic() < deadline and process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_a_file_that_is_no_registry_is_told(tmp_path: Path) -> None:
