@@ -15,6 +15,7 @@ from data_contracts.records.looks import Look, Registration
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
+from tasks.audit.verify.promotion import DECISION, POLICY
 from tasks.decisions.alternatives import alternatives_to
 from tasks.evidence.dossier import REQUEST
 from tasks.evidence.files import write_atomically
@@ -25,9 +26,6 @@ from tasks.evidence.signing.model_keys import model_key, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings
-
-DECISION = "decision.json"
-"""In the folder of a promotion."""
 
 
 def record_attempt(context: RunContext) -> None:
@@ -71,6 +69,7 @@ def record_promotion(context: RunContext, record: DecisionRecord, subjects: dict
     """Writes what the promotion gate decided into the promotion's folder, and enters it."""
     judgement = record.judgement
     envelope = _signed(record, subjects, DECISION_PREDICATE)
+    context.dossier.write_record(POLICY, context.settings.policy)
     write_atomically(context.dossier.folder / DECISION, envelope)
     _note(context, EntryKind.of(judgement.decision), judgement.digest(), actor="gate promotion")
 

@@ -55,6 +55,39 @@ def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback
         assert code == 0, verified
 
 
+def test_a_promotion_is_verified_from_its_folder_alone_and_whatever_was_changed_is_found(
+    output: Path, runs: tuple[Path, ...]
+) -> None:
+    call(output, "promote", runs[0].name)
+    folder = Path(call(output, "promote", runs[1].name)[1]["folder"])
+    code, (found,) = call(output, "verify", str(folder))
+    assert (code, [each["looked_at"] for each in found["checks"]]) == (0, [1, 3, 1, 1]), found
+
+    def faults(check: str) -> list[str]:
+        code, (found,) = call(output, "verify", str(folder))
+        told = [each for each in found["checks"] if each["check"] == check]
+        return [fault["what"] for fault in told[0]["faults"]] if code == 1 else []
+
+    for name, change, check, expected in (
+        ("policy.json", ('"target":11', '"target":12'), "decisions", "another policy"),
+        ("challenger/gate/evidence.json", ('"rows":', '"rows":1'), "scores", "no evidence with the digest"),
+        ("registration.json", ('"alpha":0', '"alpha":1'), "decisions", "no registration with the digest"),
+    ):
+        path = folder / name
+        whole = path.read_bytes()
+        assert change[0].encode() in whole
+        path.unlink()
+        path.write_bytes(whole.replace(change[0].encode(), change[1].encode(), 1))
+        assert any(expected in what for what in faults(check)), (name, faults(check))
+        path.unlink()
+        path.write_bytes(whole)
+    scores = folder / "challenger" / "gate" / "scores.parquet"
+    other = (folder / "champion" / "gate" / "scores.parquet").read_bytes()
+    scores.unlink()
+    scores.write_bytes(other)
+    assert any("not the file that its evidence names" in what for what in faults("scores"))
+
+
 def test_a_challenger_that_is_worse_stays_challenger_and_can_come_again(
     output: Path, runs: tuple[Path, ...]
 ) -> None:
