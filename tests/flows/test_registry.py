@@ -1,13 +1,20 @@
 """Promotion and rollback through the command line, of real runs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Outcome, Verdict
 from data_contracts.records.ledger import EntryKind
+from data_contracts.records.registry import Alias, ModelVersion
+from flows.command_line import app
 from tasks.evidence.dossier import read_decision
 from tasks.evidence.ledger.book import ledger_location, open_ledger
+from tasks.registry.models import open_registry
+from tasks.stages import promoting
 from tests.flows.conftest import call
 
 pytestmark = pytest.mark.slow
@@ -158,9 +165,6 @@ def test_what_cannot_be_rolled_back_to_is_refused_and_changes_nothing(
 def test_a_registry_that_was_changed_behind_the_ledgers_back_says_so(
     output: Path, runs: tuple[Path, ...]
 ) -> None:
-    from data_contracts.records.registry import Alias
-    from tasks.registry.models import open_registry
-
     first, second, *_ = (each.name for each in runs)
     call(output, "promote", first)
     call(output, "promote", second)
@@ -169,3 +173,57 @@ def test_a_registry_that_was_changed_behind_the_ledgers_back_says_so(
     assert call(output, "models")[1][0]["warnings"] == [
         f"the registry calls {first} champion, and the ledger {second}"
     ]
+
+
+def test_a_promotion_that_broke_off_before_the_registry_changed_is_finished_by_the_same_command(
+    output: Path, runs: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(promoting, "_crown", cut_off)
+        result = CliRunner().invoke(app, ["promote", runs[0].name, "--output", str(output)])
+        assert isinstance(result.exception, OSError)
+    (entry,) = call(output, "models")[1]
+    assert entry["warnings"] == [f"the registry calls nothing champion, and the ledger {runs[0].name}"]
+    assert call(output, "promote", runs[0].name)[1]["outcome"] == "promoted"
+    assert call(output, "models")[1][0]["warnings"] == []
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        kinds = [entry.kind for entry in ledger.entries(runs[0].name)]
+    assert kinds.count(EntryKind.PROMOTION) == 1
+
+
+def test_a_champion_that_changes_while_it_is_compared_is_compared_anew(
+    output: Path, runs: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _, weak = (each.name for each in runs)
+    call(output, "promote", first)
+    call(output, "promote", second)
+    registry = open_registry(output)
+    decide, compared = promoting.promotion_gate, []
+
+    def decide_late(*given: Any, champion: ModelVersion | None, **options: Any) -> Any:
+        decided = decide(*given, champion=champion, **options)
+        if not compared:
+            registry.call(registry.versions("topics")[0], Alias.CHAMPION)
+        compared.append(champion and champion.version)
+        return decided
+
+    monkeypatch.setattr(promoting, "promotion_gate", decide_late)
+    report = call(output, "promote", weak)[1]
+    assert compared == [2, 1]
+    assert (report["outcome"], report["champion_version"]) == ("champion_kept", 1)
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        kinds = [entry.kind for entry in ledger.entries(weak)]
+    assert kinds.count(EntryKind.CHAMPION_KEPT) == 1, "what was not acted upon is not entered"
+
+
+def test_a_ledger_that_promotes_what_no_run_accepted_is_a_fault(output: Path, runs: tuple[Path, ...]) -> None:
+    run = runs[2].name
+    assert call(output, "verify", str(output / run))[0] == 0
+    with open_ledger(ledger_location(output)) as ledger:
+        ledger.append(EntryKind.PROMOTION, run_id=run, about=digest_json(1), actor="gate promotion")
+    code, (found,) = call(output, "verify", str(output / run))
+    told = [fault["what"] for check in found["checks"] for fault in check["faults"]]
+    assert (code, told) == (1, ["a promotion of a run that accepted nothing"])
