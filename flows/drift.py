@@ -12,7 +12,6 @@ from tasks.decisions.retraining import drift_signs
 from tasks.evidence.files import require_writable
 from tasks.stages.drifting import champion_in, examine_data
 from tasks.stages.notifying import tell_fault
-from tasks.stages.watching import listener
 
 EVENT = "lorafirst.drift"
 RESOURCE = "lorafirst.model"
@@ -32,8 +31,6 @@ def drift(settings: RunSettings) -> State[DriftOutcome]:
     require_writable(output)
     settings = settings.model_copy(update={"output": output})
     found = _look(settings, output)
-    for sign in found.signs:
-        listener().noted(sign)
     if found.signs:
         _emit(settings, found)
     name = "Drifted" if found.signs else "NoChampion" if found.findings is None else "Steady"

@@ -61,10 +61,10 @@ def _retrain(settings: RunSettings, occasion: str) -> RetrainingReport:
         findings = examine_data(settings, champion, always_score=False)
         plan = plan_retraining(findings, minimum_new_share=settings.retrain.minimum_new_share)
         settings = beside(settings, champion)
-    for reason in plan.reasons:
-        listener().noted(reason)
     if not plan.train:
         return _report(settings, RetrainingOutcome.SKIPPED, plan, findings)
+    for reason in plan.reasons:
+        listener().noted(reason)
     run: RunReport = finetune(settings)  # type: ignore[assignment]  # Prefect hands out what the state carries
     if run.accepted_artifact is None:
         rejected = run.outcome is Outcome.DATA_REJECTED

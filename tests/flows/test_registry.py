@@ -1,18 +1,25 @@
 """Promotion and rollback through the command line, of real runs."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Outcome, Verdict
 from data_contracts.records.ledger import EntryKind
 from data_contracts.records.registry import Alias, ModelVersion
+from data_contracts.records.statements import DECISION_PREDICATE
 from flows.command_line import app
 from tasks.evidence.dossier import read_decision
 from tasks.evidence.ledger.book import ledger_location, open_ledger
+from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
+from tasks.evidence.signing.keys import create_key
+from tasks.evidence.signing.payloads import unverified_statement
+from tasks.evidence.signing.signers import KEY_FILE_VARIABLE, pipeline_signer
 from tasks.registry.models import open_registry
 from tasks.stages import promoting
 from tests.flows.conftest import call
@@ -93,6 +100,29 @@ def test_a_promotion_is_verified_from_its_folder_alone_and_whatever_was_changed_
     scores.unlink()
     scores.write_bytes(other)
     assert any("not the file that its evidence names" in what for what in faults("scores"))
+
+
+def test_where_there_is_a_key_nothing_unsigned_is_promoted_and_a_signed_promotion_verifies(
+    output: Path, runs: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(call(output, "promote", runs[0].name)[1]["folder"])
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    create_key(tmp_path / "keys", name="pipeline", role=KeyRole.PIPELINE, password=None, now=now)
+    ring = str(tmp_path / "keys" / "pipeline.keyring.yaml")
+    code, (found,) = call(output, "verify", str(folder), "--keyring", ring)
+    assert code == 1 and [each["faults"][0]["what"] for each in found["checks"] if each["faults"]] == [
+        "it has no signature"
+    ]
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "keys" / "pipeline.key"))
+    code, refused = call(output, "promote", runs[1].name)
+    assert code == 1 and "manifest.json: it has no signature" in refused["message"]
+    record = read_decision(folder / "decision.json")
+    statement = unverified_statement((folder / "decision.json").read_bytes())
+    subjects = {each.name: f"sha256:{each.digest_set.sha256}" for each in statement.subject}
+    signed = sign_statement(record, subjects, DECISION_PREDICATE, pipeline_signer())
+    (folder / "decision.json").write_bytes(envelope_bytes(signed))
+    code, (found,) = call(output, "verify", str(folder), "--keyring", ring)
+    assert code == 0 and found["signed"]
 
 
 def test_a_challenger_that_is_worse_stays_challenger_and_can_come_again(
