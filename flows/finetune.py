@@ -24,6 +24,7 @@ from tasks.evidence.environment import capture_environment, user_name
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
+from tasks.stages.computing import memory_of_each, resolved
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
 from tasks.stages.explaining import explain_ended
@@ -50,6 +51,7 @@ from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.signatures import require_signers
 from tasks.stages.watching import listener
+from tasks.training.devices import accelerator
 
 
 @flow(name="finetune", flow_run_name="{settings.name}", persist_result=False)
@@ -65,11 +67,12 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     require_readable(settings)
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
-    settings = settings.model_copy(update={"output": output})
+    settings = resolved(settings.model_copy(update={"output": output}))
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
-        environment = capture_environment()
-        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), environment.memory_bytes)
+        environment = capture_environment(accelerator())
+        memory = memory_of_each(settings.compute.processes)
+        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), memory)
         request = _request(context, environment)
         if resumed:
             first = dossier.request()

@@ -23,6 +23,16 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+class Precision(StrEnum):
+    """In what a model computes; its trained weights and their moments are float32 in any case."""
+
+    AUTO = "auto"
+    """``bfloat16`` on a GPU that computes in it, else ``float32``."""
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    """Half the memory, and on a GPU several times as fast; on a processor more than ten times slower."""
+
+
 class ModelSettings(Record):
     """The base model."""
 
@@ -31,6 +41,8 @@ class ModelSettings(Record):
     folder or GGUF file, or a hub id such as ``org/name`` or ``org/name@revision``."""
     max_tokens: int = Field(default=256, ge=8, le=131_072)
     """Rows with more tokens are truncated; a row whose answer would be cut is refused."""
+    precision: Precision = Precision.AUTO
+    """In what the base is held, trained on, scored and served. What a run took stands in its request."""
 
 
 OWN_COLUMNS = frozenset(
