@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Set before any library that reads them is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two torch jobs of several threads each on the same cores take many times as long as one after the other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
