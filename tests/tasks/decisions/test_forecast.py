@@ -225,6 +225,6 @@ def test_in_float32_on_a_gpu_heads_that_share_keys_keep_their_matrices() -> None
     # 32 layers of 32 heads, one float32 a pair of tokens.
     matrices = 4 * 32 * 32
     assert kept(2048, in_float32) - 2 * kept(1024, in_float32) == pytest.approx(
-        matrices * (2048**2 - 2 * 1024**2), rel=0.01
+        matrices * (2048**2 - 2 * 1024**2), rel=0.05
     )
     assert kept(2048, in_bfloat16) == pytest.approx(2 * kept(1024, in_bfloat16), rel=0.01)
