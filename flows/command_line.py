@@ -29,6 +29,7 @@ from flows.failing import (
     errors_told,
     fail,
 )
+from flows.operating import commands as operating_commands
 
 app = typer.Typer(
     name="lorafirst",
@@ -53,6 +54,18 @@ app.command(
 
 Exit codes: 0 planned, whatever fits, 1 a fault, 2 unusable input."""
 )(plan_command.plan)
+
+
+app.command(
+    epilog="""Examples:
+
+* `lorafirst up --folder /srv/models`
+
+* `LORAFIRST_DATABASE=postgresql+asyncpg://USER:PASSWORD@HOST/NAME lorafirst up --port 4300 --runs 2`
+
+Exit codes: 0 up, 1 something did not start, 2 unusable input."""
+)(operating_commands.up)
+app.command(epilog="Exit codes: 0 nothing of it runs any more, 2 unusable input.")(operating_commands.down)
 
 
 class Requirement(StrEnum):

@@ -17,6 +17,7 @@ from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import Split
+from flows.served import as_served
 from tasks.decisions.ladder import Step, next_step
 from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
@@ -59,6 +60,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     Ends in one named outcome; the flow run's state carries its name, and the dossier all of its reasons.
     """
     started = time.monotonic()
+    settings = as_served(settings)
     require_signers(settings)
     output = settings.output.resolve()
     require_writable(output)
