@@ -1,6 +1,7 @@
 """What a flow checks before anything else where a worker runs it for somebody."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 from data_contracts.errors import InputError
 from data_contracts.records.settings import RunSettings
@@ -16,6 +17,16 @@ def as_served(settings: RunSettings) -> RunSettings:
     require_deployed_version()
     served = served_folder()
     return settings if served is None else served.settings(settings)
+
+
+def in_served(path: Path, where: str) -> Path:
+    """The path in the served folder, or as it is where nothing is served.
+
+    Raises:
+        InputError: it leads out of the folder.
+    """
+    served = served_folder()
+    return path if served is None else served.file(path, where)
 
 
 def require_deployed_version() -> None:

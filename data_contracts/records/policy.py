@@ -274,6 +274,8 @@ class EscalationRules(_Rules):
     """Full fine-tuning on less learns the rows, not the task."""
     approval: ApprovalRule = ApprovalRule.NONE
     """Whether a person must allow each escalation."""
+    approval_expires_days: float = Field(default=14.0, gt=0.0, le=3650.0)
+    """So many days after the question was first asked, no answer is a denial, and so is a later one."""
     maximum_processor_hours: float | None = Field(default=None, gt=0.0)
     """Of the whole run, its forecast for full included."""
     permit_valid_hours: float = Field(default=168.0, gt=0.0, le=87_600.0)

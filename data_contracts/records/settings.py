@@ -27,6 +27,9 @@ from data_contracts.row_salts import COMMITMENT, NAME, SALT
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
 
+RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,100}$")]
+"""A name and what makes its runs apart; the name of a folder, and never a path."""
+
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
