@@ -59,10 +59,11 @@ def defaults_told(
         except_for: those of them that keep theirs.
     """
     for name, field in schema.get("properties", {}).items():
-        if "default" not in field or name in except_for or (of is not None and name not in of):
+        # Nothing is nothing: a form that is told no default at all fills in the parts of what may be there.
+        if field.get("default") is None or name in except_for or (of is not None and name not in of):
             continue
         default = field.pop("default")
-        if not isinstance(default, dict | None):
+        if not isinstance(default, dict):
             words = json.dumps(default) if isinstance(default, list) else default
             field["description"] = f"{field.get('description', '')} Usually {words}.".strip()
 

@@ -467,9 +467,14 @@ def _shipped(name: str) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``: mappings are merged key by key, everything else is replaced."""
+    """``above`` laid over ``below``: mappings are merged key by key, everything else is replaced.
+
+    ``None`` says nothing: forms send it for what nobody touched, and it must switch nothing off.
+    """
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
+        if value is None and old is not None:
+            continue
         result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from data_contracts.errors import InputError, LorafirstError, Problem, one_line
-from flows.operating.environment import Installation
+from flows.operating.environment import Installation, deploy_command
 
 _REGISTER_SECONDS = 120.0
 
@@ -106,7 +106,7 @@ def register(installation: Installation, file: Path) -> None:
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
-            installation.deploy_command(file),
+            deploy_command(file),
             cwd=installation.work,
             env={**installation.client_environment(), "NO_COLOR": "1", "COLUMNS": "200"},
             capture_output=True,

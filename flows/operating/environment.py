@@ -86,11 +86,11 @@ class Installation:
         options = ["--pool", pool, "--type", "process", "--name", f"{pool} on {os.uname().nodename}"]
         return [sys.executable, "-m", "prefect", "worker", "start", *options]
 
-    def deploy_command(self, file: Path) -> list[str]:
-        return [
-            *(sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"),
-            *("--prefect-file", str(file)),
-        ]
+
+def deploy_command(file: Path) -> list[str]:
+    """Registers every deployment of a ``prefect.yaml`` on the server that the environment names."""
+    deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    return [*deploy, "--prefect-file", str(file)]
 
 
 def run_command() -> str:

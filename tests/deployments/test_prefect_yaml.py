@@ -53,6 +53,7 @@ def filled_in(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     [
         {},
         {"policy": {"extends": "strict"}},
+        {"policy": {"extends": "strict", "guardrails": {"forgetting": {"margin": 0.3}}}},
         {"policy": {"extends": "exploratory", "seeds": {"to_escalate": 4}}},
         {"pilot": {"method": "lora", "preset": "heavy"}},
         {"pilot": {"method": "rslora"}},
@@ -68,7 +69,8 @@ def test_what_the_form_sends_for_untouched_fields_changes_nothing(changes: dict[
     asked["policy"] = {"extends": "default", **asked["policy"], **changes.get("policy", {})}
     schema = RunSettings.model_json_schema()
     untouched = filled_in(schema, schema["$defs"])
-    assert untouched["seed"] == 17 and untouched["policy"] == {"extends": "default"}
+    assert untouched["seed"] == 17 and untouched["policy"]["extends"] == "default"
+    assert "alpha" not in untouched["policy"] and untouched["policy"]["guardrails"]["forgetting"] is None
     sent = over(untouched, asked)
     assert RunSettings.model_validate(sent) == RunSettings.model_validate(asked)
 
