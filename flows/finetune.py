@@ -27,6 +27,7 @@ from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
+from tasks.stages.elsewhere import require_deployment
 from tasks.stages.explaining import explain_ended
 from tasks.stages.findings import Findings
 from tasks.stages.full import accepted_artifact, train_permitted
@@ -67,6 +68,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     require_readable(settings)
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
+    require_deployment(settings)
     settings = settings.model_copy(update={"output": output})
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()

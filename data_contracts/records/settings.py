@@ -365,6 +365,10 @@ class ComputeSettings(Record):
     """HOST:PORT of the first host, where several find one another. Several hosts talk over the network in the
     clear; use a network of their own."""
 
+    full_on: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = None
+    """The deployment, FLOW/NAME, that does full fine-tuning: ``train-full/train-full`` has a pool of its own.
+    It must see the same output folder. Unset: this process does."""
+
     @model_validator(mode="after")
     def _hosts_can_meet(self) -> Self:
         if self.hosts > 1 and self.rendezvous is None:

@@ -111,7 +111,8 @@ def waiting(browser: Browser, served: Served) -> str:
     asks = {"margin": 0.0, "escalation": {"approval": "recorded"}}
     asked = form_settings(policy={**ESCALATES, **asks}, full=REFERENCE)
     browser.write("policy", asked["policy"])
-    for part in ("splits", "pilot", "training", "full"):
+    asked["compute"] = {"full_on": "train-full/train-full"}
+    for part in ("splits", "pilot", "training", "full", "compute"):
         browser.write(f"{part} (Optional)", asked[part])
     browser.picture("1-form")
     run = browser.submit()
@@ -174,6 +175,9 @@ def test_a_person_approves_with_a_reason_and_sees_the_outcome(
     browser.submit()
     browser.see("Approved", within=_RUN_MILLISECONDS)
     assert outcome_after(served, dossier) == "FullUnjustified"
+    trained = served.ask("/flow_runs/filter", {"flows": {"name": {"any_": ["train-full"]}}})
+    assert [run["work_pool_name"] for run in trained] == ["lorafirst-full"]
+    assert [run["state"]["type"] for run in trained] == ["COMPLETED"]
     went_on = gone_on(served, dossier)[-1]["id"]
     browser.open_artifact(went_on, "decisions")
     browser.see("Ada allowed it (recorded, not signed): launch in May")
