@@ -63,10 +63,10 @@ def go_on_if_served(request: RunRequest, *, because: str) -> str | None:
 def require_size(settings: object) -> None:
     """Returns only if a server takes the settings as a parameter; raises ``InputError``."""
     size = len(json.dumps(settings).encode())
-    if size > _MOST_BYTES:
+    if size >= _MOST_BYTES:
         raise InputError.single(
             "settings",
-            expected=f"at most {_MOST_BYTES // 1024} KiB, which a server takes as parameters",
+            expected=f"less than {_MOST_BYTES // 1024} KiB, which a server takes as parameters",
             found=f"{size / 1024:,.0f} KiB",
             remedy="put them into a file of the served folder, and start the deployment `nightly` with it",
         )

@@ -47,6 +47,18 @@ class Served:
             content = answer.read()
             return json.loads(content) if content else None
 
+    def run(self, deployment: str, parameters: dict[str, Any], *, seconds: float = 240.0) -> Any:
+        """The flow run that was started so, once it has ended."""
+        found = self.ask(f"/deployments/name/{deployment}")
+        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        run = self.ask(f"/deployments/{found['id']}/create_flow_run", asked)
+        deadline = time.monotonic() + seconds
+        while run["state"]["type"] in ("SCHEDULED", "PENDING", "RUNNING"):
+            assert time.monotonic() < deadline, run["state"]
+            time.sleep(0.2)
+            run = self.ask(f"/flow_runs/{run['id']}")
+        return run
+
     def authorisation(self) -> dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(self.credentials.encode()).decode()}
 

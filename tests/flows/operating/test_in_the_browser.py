@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flows.remind import REMINDER
 from tests.flows.conftest import ESCALATES, REFERENCE
 from tests.flows.operating.conftest import DATA_SECRET, SIGNING_PASSWORD, Served, form_settings
 
@@ -149,6 +150,19 @@ def test_what_a_person_sees_of_a_run_from_the_form(browser: Browser, served: Ser
     browser.page.goto((dossier / "report.html").as_uri())
     assert "from-the-form" in browser.page.locator("body").inner_text()
     browser.picture("7-report")
+
+
+def test_who_waits_is_brought_to_mind(browser: Browser, served: Served, waiting: str) -> None:
+    dossier = dossier_of(browser, waiting)
+    assert served.run("remind/remind", {})["state"]["type"] == "COMPLETED"
+    deadline = time.monotonic() + 30
+    named: list[str] = []
+    while not named and time.monotonic() < deadline:
+        events = served.ask("/events/filter", {"filter": {"event": {"name": [REMINDER]}}})["events"]
+        named = [event["resource"]["lorafirst.run"] for event in events]
+        time.sleep(0.5)
+    assert named == [dossier.name]
+    assert gone_on(served, dossier) == []
 
 
 def test_an_empty_answer_is_a_denial(browser: Browser, served: Served, waiting: str) -> None:
