@@ -27,11 +27,11 @@ class Browser:
     """A page of somebody who is logged in."""
 
     page: Any
-    url: str
+    served: Served
     pictures: Path
 
     def go(self, place: str) -> None:
-        self.page.goto(f"{self.url}/v2{place}")
+        self.page.goto(f"{self.served.url}/v2{place}")
 
     def picture(self, name: str) -> None:
         self.page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
@@ -77,7 +77,9 @@ class Browser:
         self.go(f"/runs/flow-run/{run}")
         self.page.get_by_role("tab", name="Artifacts").click()
         self.page.locator(f'a[href$="/artifacts/key/{key}"]').first.click()
-        self.page.locator('a[href*="/artifacts/artifact/"]').first.click()
+        of_run = {"flow_run_id": {"any_": [run]}, "key": {"any_": [key]}}
+        (mine, *_) = self.served.ask("/artifacts/filter", {"artifacts": of_run})
+        self.page.locator(f'a[href$="/artifacts/artifact/{mine["id"]}"]').first.click()
         self.page.get_by_role("tab", name="Raw").wait_for()
 
 
@@ -92,7 +94,7 @@ def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         options = ["--headless", "--no-sandbox", "--disable-gpu"]
         chromium = driver.chromium.launch(executable_path=program, args=options)
         page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        shown = Browser(page, served.url, tmp_path_factory.mktemp("screenshots"))
+        shown = Browser(page, served, tmp_path_factory.mktemp("screenshots"))
         shown.go("/deployments")
         page.locator("input").first.fill(served.credentials)
         page.keyboard.press("Enter")
@@ -127,6 +129,7 @@ def waiting(browser: Browser, served: Served) -> str:
 def dossier_of(browser: Browser, run: str) -> Path:
     """Where the decision table says that it is."""
     browser.open_artifact(run, "decisions")
+    browser.page.get_by_text("Dossier:").wait_for()
     told = re.search(r"Dossier: (\S+)", browser.page.locator("body").inner_text())
     assert told is not None
     return Path(told[1])
