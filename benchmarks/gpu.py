@@ -172,14 +172,14 @@ def quantised(configuration: Any, device: Any, dtype: Any) -> Any:
 
 
 def optimizer_of(model: Any, case: Case, device: Any) -> Any:
-    """Paged 8-bit AdamW for every weight where there is one, else torch's."""
+    """8-bit AdamW for every weight where there is one, else torch's."""
     import torch
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if case.method == "full" and device.type == "cuda" and importlib.util.find_spec("bitsandbytes"):
         import bitsandbytes as bnb
 
-        return bnb.optim.PagedAdamW8bit(trained, lr=1e-5)
+        return bnb.optim.AdamW8bit(trained, lr=1e-5)
     return torch.optim.AdamW(trained, lr=1e-4, fused=True)
 
 
