@@ -47,11 +47,14 @@ class Served:
             content = answer.read()
             return json.loads(content) if content else None
 
-    def run(self, deployment: str, parameters: dict[str, Any], *, seconds: float = 240.0) -> Any:
-        """The flow run that was started so, once it has ended."""
+    def start(self, deployment: str, parameters: dict[str, Any]) -> Any:
         found = self.ask(f"/deployments/name/{deployment}")
         asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        run = self.ask(f"/deployments/{found['id']}/create_flow_run", asked)
+        return self.ask(f"/deployments/{found['id']}/create_flow_run", asked)
+
+    def run(self, deployment: str, parameters: dict[str, Any], *, seconds: float = 240.0) -> Any:
+        """The flow run that was started so, once it has ended."""
+        run = self.start(deployment, parameters)
         deadline = time.monotonic() + seconds
         while run["state"]["type"] in ("SCHEDULED", "PENDING", "RUNNING"):
             assert time.monotonic() < deadline, run["state"]
@@ -87,14 +90,19 @@ def lorafirst(
     )
 
 
+def fill(folder: Path, model: Path, rows: list[dict[str, str]]) -> None:
+    """What ``form_settings`` names."""
+    shutil.copytree(model, folder / "minilm")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def served(
     short_minilm: Path, rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """A server that serves a folder with rows and a small model."""
     folder, state = tmp_path_factory.mktemp("served"), tmp_path_factory.mktemp("state") / "of-server"
-    shutil.copytree(short_minilm, folder / "minilm")
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    fill(folder, short_minilm, rows)
     port = free_port()
     options = ["--folder", str(folder), "--state", str(state), "--port", str(port)]
     secrets = {

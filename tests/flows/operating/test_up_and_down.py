@@ -1,15 +1,17 @@
 """`lorafirst up` and `down`, for real."""
 
 import signal
+import time
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
-from flows.operating.processes import is_running, send, wait_for_end
+from flows.operating.processes import descendants, is_running, send, wait_for_end
 from flows.operating.state import read_state
-from tests.flows.operating.conftest import Served, free_port, lorafirst
+from tests.flows.conftest import NEVER_FULL
+from tests.flows.operating.conftest import Served, fill, form_settings, free_port, lorafirst
 
 pytestmark = pytest.mark.slow
 
@@ -104,23 +106,36 @@ def test_a_worker_without_the_package(served: Served, tmp_path: Path) -> None:
     assert read_state(served.state) == before
 
 
-def test_up_and_down_on_postgresql(whole_postgresql: str, tmp_path: Path) -> None:
-    """Nothing that was started is left, and nothing else is touched."""
-    (tmp_path / "served").mkdir()
-    state = tmp_path / "state"
-    options = ["--state", str(state), "--port", str(free_port()), "--folder", str(tmp_path / "served")]
+def test_down_has_a_training_save_and_leaves_nothing_behind(
+    whole_postgresql: str, short_minilm: Path, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """On PostgreSQL, and with a password made at random."""
+    folder, state, port = tmp_path / "served", tmp_path / "state", free_port()
+    folder.mkdir()
+    fill(folder, short_minilm, rows)
+    options = ["--state", str(state), "--port", str(port), "--folder", str(folder)]
     up = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
     try:
         assert up.returncode == 0, up.stderr
-        assert str(state / "auth") in up.stdout
-        assert (state / "auth").read_text() not in up.stdout + up.stderr
+        password = (state / "auth").read_text()
+        assert str(state / "auth") in up.stdout and password not in up.stdout + up.stderr
         known = read_state(state)
         assert known is not None and known.database.startswith("postgresql+asyncpg://")
         assert all(is_running(each) for each in known.processes)
         assert not (state / "prefect.db").exists()
+
+        served = Served(f"http://127.0.0.1:{port}", password, folder, state)
+        long = {"epochs": 5000.0, "max_steps": 50_000, "curve_points": 1}
+        served.start("finetune/finetune", {"settings": form_settings(policy=NEVER_FULL, training=long)})
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("runs/.store/.train-*.partial")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(3)
+        runs = descendants(known.processes)
     finally:
         down = lorafirst("down", "--state", str(state))
     assert down.returncode == 0 and "worker lorafirst-full" in down.stdout, down.stderr
     assert "killed" not in down.stdout
-    assert not any(is_running(each) for each in known.processes)
+    assert list(folder.glob("runs/.store/.checkpoints/train-lora-*/step-*/manifest.json"))
+    assert runs and not any(is_running(each) for each in (*known.processes, *runs))
     assert read_state(state) is None
