@@ -115,16 +115,25 @@ def _answers(held: Held, ledger: Ledger) -> Iterator[FoundFault]:
 
 
 def _asked(held: Held, each: HeldDecision, basis: EscalationBasis, ledger: Ledger) -> Iterator[FoundFault]:
-    """The time from which an answer comes late is the ledger's."""
+    """When the question was asked, and how long it waited, is as the ledger has it."""
     quality = [other.decision for other in held.decisions if other.decision.digest() == basis.quality]
     known = first_asked(ledger, subject_of(quality[0])) if quality else None
     made = datetime.fromisoformat(each.record.made_at)
     if basis.facts.asked_at is None and (known is None or datetime.fromisoformat(known) >= made):
         return
-    if basis.facts.asked_at != known:
+    if known is None or basis.facts.asked_at != known:
         what = (
             f"it was first asked at {basis.facts.asked_at}, and the ledger has {known or 'no such question'}"
         )
+        yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
+        return
+    answer = basis.facts.approval
+    entered = None if answer is None else next(ledger.entries(about=answer.digest()), None)
+    until = made if entered is None else datetime.fromisoformat(entered.at)
+    waited = until - datetime.fromisoformat(known)
+    if abs(timedelta(days=basis.facts.waited_days) - waited) > _LATEST:
+        told = f"{basis.facts.waited_days:.3f} days for an answer"
+        what = f"it is said to have waited {told}, and by the ledger it was {waited / timedelta(days=1):.3f}"
         yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
 
 
