@@ -14,7 +14,7 @@ from flows.operating.deployments import read_entries, shipped_file
 from flows.operating.environment import Installation
 from flows.operating.locking import locked
 from flows.operating.pools import POOLS
-from flows.operating.serving import require_port, start_server
+from flows.operating.serving import require_credentials, require_port, start_server
 from flows.operating.started import Started
 from flows.operating.state import SERVER, Operating, read_state
 from flows.operating.workers import start_workers
@@ -75,6 +75,8 @@ def start_all(asked: Asked, tell: Tell) -> Up:
                 require_port(started.installation.host, started.installation.port)
                 require_database(started.installation.database)
                 start_server(started)
+            else:
+                require_credentials(started.installation)
             tell(SERVER, f"{started.installation.url}  {time.monotonic() - begun:.1f} s")
             begun = time.monotonic()
             asyncio.run(

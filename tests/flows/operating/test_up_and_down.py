@@ -83,6 +83,9 @@ def test_up_again_says_so_and_brings_back_a_worker_that_died(served: Served) -> 
     kept = {each.pid for each in before.processes} & {each.pid for each in after.processes}
     assert len(kept) == 2 and worker.pid not in kept
 
+    other = lorafirst("up", *options, environment={"LORAFIRST_AUTH": "ada:another-password"})
+    assert other.returncode == 2 and "that the server was started with" in other.stderr, other.stderr
+
     elsewhere = lorafirst("up", "--folder", str(served.state.parent / "other"), "--state", str(served.state))
     assert elsewhere.returncode == 2 and "with which it is up" in elsewhere.stderr
 
