@@ -227,4 +227,4 @@ def test_in_float32_on_a_gpu_heads_that_share_keys_keep_their_matrices() -> None
     assert kept(2048, in_float32) - 2 * kept(1024, in_float32) == pytest.approx(
         matrices * (2048**2 - 2 * 1024**2), rel=0.05
     )
-    assert kept(2048, in_bfloat16) == pytest.approx(2 * kept(1024, in_bfloat16), rel=0.01)
+    assert kept(2048, in_bfloat16) == pytest.approx(2 * kept(1024, in_bfloat16), rel=0.02)
