@@ -47,6 +47,7 @@ from tasks.stages.guardrails import require_slices
 from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
+from tasks.stages.notifying import blocks_for, notify, run_notice, tell_fault
 from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.recording import note_fault, record_attempt, record_end
 from tasks.stages.replay import prepare_replay
@@ -56,7 +57,13 @@ from tasks.stages.watching import listener
 from tasks.training.devices import accelerator
 
 
-@flow(name="finetune", flow_run_name="{settings.name}", persist_result=False)
+@flow(
+    name="finetune",
+    flow_run_name="{settings.name}",
+    persist_result=False,
+    on_failure=[tell_fault],
+    on_crashed=[tell_fault],
+)
 def finetune(settings: RunSettings) -> State[RunReport]:
     """Fine-tune a language model, LoRA first, with a decision at every step.
 
@@ -113,6 +120,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         explain_ended(dossier, report)
         record_end(context, report)
     show_report(report)
+    notify(blocks_for(settings.notifications), run_notice(report))
     return Completed(
         name="".join(word.capitalize() for word in report.outcome.value.split("_")),
         message=report.sentence,
