@@ -51,6 +51,23 @@ def load_settings(path: Path) -> RunSettings:
     return resolve_paths(settings, path.resolve().parent)
 
 
+def own_policy_file(path: Path) -> Path | None:
+    """The file that ``policy.extends`` of the settings in ``path`` names, which may not be there.
+
+    Raises:
+        InputError: the settings are no YAML.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        extended = values["policy"]["extends"]
+    except (OSError, UnicodeDecodeError, KeyError, TypeError):
+        return None  # `load_settings` says what is wrong
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise _not_yaml(path, error) from error
+    shipped = not isinstance(extended, str) or extended in SHIPPED_POLICIES
+    return None if shipped else path.parent / extended
+
+
 @dataclass(frozen=True)
 class _OwnPolicy:
     """A policy file of the user's own."""

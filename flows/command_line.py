@@ -32,6 +32,7 @@ from flows.failing import (
     fail,
     training_told,
 )
+from flows.operating import commands as operating_commands
 
 app = typer.Typer(
     name="lorafirst",
@@ -56,6 +57,18 @@ app.command(
 
 Exit codes: 0 planned, whatever fits, 1 a fault, 2 unusable input."""
 )(plan_command.plan)
+
+
+app.command(
+    epilog="""Examples:
+
+* `lorafirst up --folder /srv/models`
+
+* `LORAFIRST_DATABASE=postgresql+asyncpg://USER:PASSWORD@HOST/NAME lorafirst up --port 4300 --runs 2`
+
+Exit codes: 0 up, 1 something did not start, 2 unusable input."""
+)(operating_commands.up)
+app.command(epilog="Exit codes: 0 nothing of it runs any more, 2 unusable input.")(operating_commands.down)
 
 
 class Requirement(StrEnum):
@@ -367,19 +380,31 @@ def _answer(
     run: str, output: Path, name: str | None, reason: str, key: Path | None, *, approved: bool
 ) -> None:
     from data_contracts.errors import InputError, LorafirstError
+    from flows.going_on import go_on_if_served
     from flows.key_commands import signer_from
     from tasks.audit.approval import answer_escalation
+    from tasks.audit.waiting import comes_too_late
+    from tasks.evidence.dossier import find_dossier
 
     try:
         signer = None if key is None else signer_from(key)
         answer = answer_escalation(output, run, approved=approved, name=name, reason=reason, signer=signer)
+        dossier = find_dossier(output, run)
+        late = comes_too_late(output, dossier)
+        started = go_on_if_served(dossier.request(), because=answer.digest())
     except InputError as error:
         fail(error, EXIT_INPUT, as_json=False)
     except LorafirstError as error:
         fail(error, EXIT_FAULT, as_json=False)
     word = "approved" if approved else "denied"
     how = "not signed" if answer.key is None else f"signed by {answer.key}"
-    typer.echo(f"Recorded, {how}: {word}. Start the run again with the same command; it goes on from here.")
+    typer.echo(f"Recorded, {how}: {word}.")
+    if late:
+        typer.echo("It comes too late, and is a denial whatever it says.")
+    if started is None:
+        typer.echo("Start the run again with the same command; it goes on from here.")
+    else:
+        typer.echo(f"The run goes on as flow run {started}.")
 
 
 @app.command(epilog="Example: `lorafirst schema > lorafirst.schema.json`, then name it in your editor")

@@ -8,6 +8,7 @@ from prefect.states import Completed
 
 from data_contracts.records.retraining import DriftOutcome
 from data_contracts.records.settings import RunSettings
+from flows.served import as_served
 from tasks.decisions.retraining import drift_signs
 from tasks.evidence.files import require_writable
 from tasks.stages.drifting import champion_in, examine_data
@@ -27,6 +28,7 @@ RESOURCE = "lorafirst.model"
 )
 def drift(settings: RunSettings) -> State[DriftOutcome]:
     """Hold data against the champion's, and the champion against fresh rows; say so where they drifted."""
+    settings = as_served(settings)
     output = settings.output.resolve()
     require_writable(output)
     settings = settings.model_copy(update={"output": output})

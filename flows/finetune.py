@@ -17,6 +17,7 @@ from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import Split
+from flows.served import as_served
 from tasks.decisions.ladder import Step, next_step
 from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
@@ -24,8 +25,10 @@ from tasks.evidence.environment import capture_environment, user_name
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
+from tasks.stages.computing import memory_of_each, resolved
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
+from tasks.stages.elsewhere import require_deployment
 from tasks.stages.explaining import explain_ended
 from tasks.stages.findings import Findings
 from tasks.stages.full import accepted_artifact, train_permitted
@@ -51,6 +54,7 @@ from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.signatures import require_signers
 from tasks.stages.watching import listener
+from tasks.training.devices import accelerator
 
 
 @flow(
@@ -66,17 +70,20 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     Ends in one named outcome; the flow run's state carries its name, and the dossier all of its reasons.
     """
     started = time.monotonic()
+    settings = as_served(settings)
     require_signers(settings)
     output = settings.output.resolve()
     require_writable(output)
     require_readable(settings)
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
-    settings = settings.model_copy(update={"output": output})
+    require_deployment(settings)
+    settings = resolved(settings.model_copy(update={"output": output}))
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
-        environment = capture_environment()
-        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), environment.memory_bytes)
+        environment = capture_environment(accelerator())
+        memory = memory_of_each(settings.compute.processes)
+        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), memory)
         request = _request(context, environment)
         if resumed:
             first = dossier.request()

@@ -9,7 +9,8 @@ from prefect.states import Completed
 from pydantic import Field
 
 from data_contracts.records.registry import REASON_LENGTH, PromotionReport, Rollback
-from data_contracts.records.settings import Name
+from data_contracts.records.settings import Name, RunId
+from flows.served import in_served, require_deployed_version
 from tasks.audit.rollbacks import roll_back
 from tasks.evidence.environment import user_name
 from tasks.stages.notifying import (
@@ -22,7 +23,7 @@ from tasks.stages.notifying import (
 )
 from tasks.stages.promoting import find_offered, promote_offered
 
-RunId = Annotated[str, Field(description="A run id, or the beginning of one.")]
+Run = Annotated[RunId, Field(description="A run id, or the beginning of one.")]
 Output = Annotated[Path, Field(description="The folder of dossiers.")]
 Reason = Annotated[str, Field(max_length=REASON_LENGTH, description="Why; it is kept for good.")]
 By = Annotated[str | None, Field(description="Who asks for it; left out, whoever runs the process.")]
@@ -36,10 +37,11 @@ By = Annotated[str | None, Field(description="Who asks for it; left out, whoever
     on_crashed=[tell_fault],
 )
 def promote(
-    run: RunId, output: Output = Path("runs"), reason: Reason = "", by: By = None
+    run: Run, output: Output = Path("runs"), reason: Reason = "", by: By = None
 ) -> State[PromotionReport]:
     """Hold what a run accepted against champion and anchor, and make it champion if the gate lets it."""
-    output = output.resolve()
+    require_deployed_version()
+    output = in_served(output, "output").resolve()
     offered = find_offered(run, output)
     report = promote_offered(offered, output=output, by=by or user_name(), reason=reason)
     notify(blocks_for(offered.accepted.settings.notifications), promotion_notice(report))
@@ -65,7 +67,8 @@ def rollback(
     by: By = None,
 ) -> State[Rollback]:
     """Put an earlier champion back in its place, at once."""
-    output = output.resolve()
+    require_deployed_version()
+    output = in_served(output, "output").resolve()
     done = roll_back(model, output=output, to=to, by=by or user_name(), reason=reason)
     notify(blocks_of(output, done.run_id), rollback_notice(done))
     message = f"Version {done.version} is champion again; version {done.left_version} is not."

@@ -18,6 +18,7 @@ from data_contracts.records.retraining import (
 from data_contracts.records.settings import RunSettings
 from flows.finetune import finetune
 from flows.promote import promote
+from flows.served import as_served
 from tasks.decisions.retraining import NO_CHAMPION, plan_retraining
 from tasks.evidence.files import require_writable
 from tasks.registry.locking import retraining
@@ -41,6 +42,7 @@ def retrain(settings: RunSettings, occasion: Why = "") -> State[RetrainingReport
     Two retrainings of one model never run at once: the second is refused. One that was killed goes on with
     the same settings.
     """
+    settings = as_served(settings)
     output = settings.output.resolve()
     require_writable(output)
     settings = settings.model_copy(update={"output": output})

@@ -5,7 +5,8 @@ machines who hold equal records hold equal digests.
 """
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,14 @@ def utc_time(at: datetime) -> UtcTime:
 class Record(BaseModel):
     """Base of all records that pass between stages or are written to disk."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # A form shows the very names that the settings file has.
+        field_title_generator=lambda name, _: name,
+    )
 
     def canonical_json(self) -> bytes:
         """The record as RFC 8785 bytes: equal records give equal bytes."""
@@ -36,6 +44,28 @@ class Record(BaseModel):
 
     def digest(self) -> str:
         return digest_bytes(self.canonical_json())
+
+
+def defaults_told(
+    schema: dict[str, Any], *, of: Container[str] | None = None, except_for: Container[str] = ()
+) -> None:
+    """Moves defaults of a record's JSON schema into the fields' descriptions.
+
+    For fields that something else fills in where they are unset. A form sends every default that its schema
+    names, and would override that with it.
+
+    Args:
+        of: the fields it is done for; all of them unless given.
+        except_for: those of them that keep theirs.
+    """
+    for name, field in schema.get("properties", {}).items():
+        # Nothing is nothing: a form that is told no default at all fills in the parts of what may be there.
+        if field.get("default") is None or name in except_for or (of is not None and name not in of):
+            continue
+        default = field.pop("default")
+        if not isinstance(default, dict):
+            words = json.dumps(default) if isinstance(default, list) else default
+            field["description"] = f"{field.get('description', '')} Usually {words}.".strip()
 
 
 def canonical_json(value: Any) -> bytes:
@@ -71,6 +101,8 @@ class Cost(Record):
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int
+    peak_gpu_memory_bytes: int = 0
+    """What torch had reserved of one GPU's at most; 0 where the processor computed."""
 
     def after(self, earlier: "Cost") -> "Cost":
         """What both took together, one after the other."""
@@ -78,6 +110,7 @@ class Cost(Record):
             seconds=round(self.seconds + earlier.seconds, 3),
             cpu_seconds=round(self.cpu_seconds + earlier.cpu_seconds, 3),
             peak_memory_bytes=max(self.peak_memory_bytes, earlier.peak_memory_bytes),
+            peak_gpu_memory_bytes=max(self.peak_gpu_memory_bytes, earlier.peak_gpu_memory_bytes),
         )
 
 

@@ -106,6 +106,10 @@ class EscalationFacts(Record):
     """The key of the keyring that verifies it; ``None`` where it is not signed, or was not verified."""
     unusable: str | None = None
     """Why an answer that was given is none: whoever asked for it must know."""
+    asked_at: UtcTime | None = None
+    """When the question was first asked, by whichever run, as the ledger says; ``None`` where it was not."""
+    waited_days: float = 0.0
+    """From then until the answer was entered or, where there is none, until now."""
 
 
 class ContractBasis(Record):

@@ -27,6 +27,8 @@ class EntryKind(StrEnum):
     """A gate decided, and its verdict is ``fail``."""
     PERMIT_ISSUED = "permit_issued"
     PERMIT_REDEEMED = "permit_redeemed"
+    QUESTION = "question"
+    """A run is about to end because it waits for a person's answer; about what is asked."""
     APPROVAL = "approval"
     DENIAL = "denial"
     FAULT = "fault"

@@ -1,5 +1,7 @@
 """What fairness is judged on: the pilots that were trained, the rates that were tried, all on ``tune``."""
 
+from enum import StrEnum
+
 from data_contracts.records.base import Cost, Digest, Record, UtcTime
 from data_contracts.records.policy import Remedy
 from data_contracts.records.settings import PilotSettings
@@ -53,6 +55,13 @@ class PilotTrial(Record):
     def capacity_bits(self) -> float:
         """Two bits a parameter (Allen-Zhu and Li, Physics of Language Models 3.3, 2024)."""
         return 2.0 * self.adapter_parameters
+
+
+class Reply(StrEnum):
+    """What a person says to an escalation."""
+
+    APPROVE = "approve"
+    DENY = "deny"
 
 
 class Approval(Record):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from data_contracts.records.base import Record
+from data_contracts.records.base import Record, defaults_told
 from data_contracts.records.metrics import METRICS, Metric
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -45,6 +45,16 @@ class Remedy(StrEnum):
     """Train the same adapter on the base in float32."""
     DOUBLE_RANK = "double_rank"
     """The capacity probe: does an adapter of twice the rank do better?"""
+
+
+def _defaults_depend(schema: dict[str, Any]) -> None:
+    defaults_told(schema, except_for=("extends",))
+
+
+class _Rules(Record):
+    """What is unset is as the policy that is extended says, whatever default stands here."""
+
+    model_config = ConfigDict(json_schema_extra=_defaults_depend)
 
 
 class SliceRule(Record):
@@ -142,7 +152,7 @@ class LmEvalRule(Record):
         return re.sub(r"[^A-Za-z0-9._-]+", "-", self.name)
 
 
-class Guardrails(Record):
+class Guardrails(_Rules):
     """What must not get worse, whatever the metric gains."""
 
     slices: tuple[SliceRule, ...] = ()
@@ -157,7 +167,7 @@ class Guardrails(Record):
     """Tasks of lm-eval, for models that generate text."""
 
 
-class SeedRules(Record):
+class SeedRules(_Rules):
     """How many trainings from different seeds a verdict needs."""
 
     to_pass: int = Field(default=1, ge=1, le=20)
@@ -174,7 +184,7 @@ class SeedRules(Record):
         return self
 
 
-class LookRules(Record):
+class LookRules(_Rules):
     """How often one set of gate rows may be asked the same question."""
 
     horizon: int = Field(default=20, ge=1, le=1000)
@@ -185,7 +195,7 @@ class LookRules(Record):
     """What happens to a run after the horizon on the same gate rows."""
 
 
-class PowerRules(Record):
+class PowerRules(_Rules):
     """What the gate rows must be able to resolve before anything is trained."""
 
     power: Share = 0.8
@@ -202,14 +212,14 @@ class PowerRules(Record):
     """Whether too few gate rows end the run before anything is trained, or are only shown."""
 
 
-class NeedRules(Record):
+class NeedRules(_Rules):
     """How the base is asked before anything is trained."""
 
     examples_in_prompt: int = Field(default=4, ge=0, le=64)
     """Worked examples that the base of an instruction task is also asked with."""
 
 
-class FairnessRules(Record):
+class FairnessRules(_Rules):
     """When a pilot that is short counts as a fair test of its method."""
 
     rate_multiples: tuple[float, ...] = Field(default=(3.0, 10.0, 30.0), min_length=3)
@@ -225,7 +235,7 @@ class FairnessRules(Record):
     pilot may pass; a shortfall of it never leads to full fine-tuning, whatever is said here."""
 
 
-class RemedyRules(Record):
+class RemedyRules(_Rules):
     """Which remedies may be spent, and how far."""
 
     allowed: tuple[Remedy, ...] = tuple(Remedy)
@@ -257,13 +267,15 @@ class SignatureRule(StrEnum):
     """Without a key that can be used nothing is read."""
 
 
-class EscalationRules(Record):
+class EscalationRules(_Rules):
     """What full fine-tuning needs besides a demonstrated shortfall."""
 
     minimum_train_rows: int = Field(default=500, ge=1)
     """Full fine-tuning on less learns the rows, not the task."""
     approval: ApprovalRule = ApprovalRule.NONE
     """Whether a person must allow each escalation."""
+    approval_expires_days: float = Field(default=14.0, gt=0.0, le=3650.0)
+    """So many days after the question was first asked, no answer is a denial, and so is a later one."""
     maximum_processor_hours: float | None = Field(default=None, gt=0.0)
     """Of the whole run, its forecast for full included."""
     permit_valid_hours: float = Field(default=168.0, gt=0.0, le=87_600.0)
@@ -272,14 +284,14 @@ class EscalationRules(Record):
     """Whether a full model that was not justified may still be offered."""
 
 
-class RecordRules(Record):
+class RecordRules(_Rules):
     """What the record of a run must be."""
 
     signatures: SignatureRule = SignatureRule.OPTIONAL
     """Whether decisions, permits and manifest must be signed by the pipeline's key."""
 
 
-class PromotionRules(Record):
+class PromotionRules(_Rules):
     """What a challenger needs to take the champion's place."""
 
     margin: float | None = Field(default=None, ge=0.0)
@@ -288,7 +300,7 @@ class PromotionRules(Record):
     """A level below which nothing is promoted, in the metric's unit; unset: the target less the margin."""
 
 
-class Policy(Record):
+class Policy(_Rules):
     """What the gates ask. Its digest stands in every decision and in the permit."""
 
     extends: str = "default"
@@ -455,9 +467,14 @@ def _shipped(name: str) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``: mappings are merged key by key, everything else is replaced."""
+    """``above`` laid over ``below``: mappings are merged key by key, everything else is replaced.
+
+    ``None`` says nothing: forms send it for what nobody touched, and it must switch nothing off.
+    """
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
+        if value is None and old is not None:
+            continue
         result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result

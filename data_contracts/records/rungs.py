@@ -72,6 +72,10 @@ Rung.FULL = Rung("full")
 Rung.LAYERS = Rung("layers")
 Rung.HYBRID = Rung("hybrid")
 
+OWN_RUNGS = frozenset(value for value in vars(Rung).values() if isinstance(value, Rung))
+"""Those that lorafirst brings."""
+RUNG_GROUP = "lorafirst.rungs"
+"""The entry point group in which installed packages offer theirs."""
 LORA_FAMILY = (Rung.LORA, Rung.RSLORA, Rung.DORA, Rung.PISSA, Rung.ADALORA, Rung.QLORA)
 """Methods that give every adapted linear layer a pair of matrices of its own. A shortfall of any other method
 (bottlenecks, or one that somebody added) says nothing of LoRA, which then gets its turn."""

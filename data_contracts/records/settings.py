@@ -8,9 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from data_contracts.records.base import Record
+from data_contracts.records.base import Record, defaults_told
 from data_contracts.records.metrics import Task, metrics_for
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import Rung
@@ -19,6 +26,9 @@ from data_contracts.row_salts import COMMITMENT, NAME, SALT
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """Becomes part of folder names, so it cannot hold separators, spaces or a leading dot."""
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,100}$")]
+"""A name and what makes its runs apart; the name of a folder, and never a path."""
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -30,6 +40,16 @@ BlockName = Annotated[
 """Type and name of a block in Prefect, which keeps its address: that is a secret, and never in settings."""
 
 
+class Precision(StrEnum):
+    """In what a model computes; its trained weights and their moments are float32 in any case."""
+
+    AUTO = "auto"
+    """``bfloat16`` on a GPU that computes in it, else ``float32``."""
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    """Half the memory, and on a GPU several times as fast; on a processor more than ten times slower."""
+
+
 class ModelSettings(Record):
     """The base model."""
 
@@ -38,6 +58,8 @@ class ModelSettings(Record):
     folder or GGUF file, or a hub id such as ``org/name`` or ``org/name@revision``."""
     max_tokens: int = Field(default=256, ge=8, le=131_072)
     """Rows with more tokens are truncated; a row whose answer would be cut is refused."""
+    precision: Precision = Precision.AUTO
+    """In what the base is held, trained on, scored and served. What a run took stands in its request."""
 
 
 OWN_COLUMNS = frozenset(
@@ -54,10 +76,15 @@ class ColumnSettings(Record):
     """Which columns of the data hold what. Unset means the column has the field's own name."""
 
     text: str | None = None
+    """What is to be labelled, or gone on with."""
     label: str | None = None
+    """What a text is labelled as."""
     prompt: str | None = None
+    """What is asked; with ``completion``."""
     completion: str | None = None
+    """The answer wanted."""
     messages: str | None = None
+    """Conversations, instead of prompt and completion."""
     split: str | None = None
     """A column that already says ``train``, ``tune``, ``gate`` or ``reserve``. Unset: rows are split by
     content."""
@@ -166,8 +193,14 @@ def usual_alpha(rank: int) -> int:
     return 2 * rank if rank >= STABLE_RANK else 32
 
 
+def _rank_and_alpha_depend(schema: dict[str, Any]) -> None:
+    defaults_told(schema, of=("rank", "alpha"))
+
+
 class PilotSettings(Record):
     """The parameter-efficient pilot: the base stays frozen, and what is trained is a PEFT adapter."""
+
+    model_config = ConfigDict(json_schema_extra=_rank_and_alpha_depend)
 
     method: Rung = Rung.LORA
     """``lora``, ``rslora`` (rank-stabilised), ``dora``, ``pissa``, ``adalora``, ``qlora`` (the frozen base in
@@ -351,6 +384,10 @@ class ComputeSettings(Record):
     """HOST:PORT of the first host, where several find one another. Several hosts talk over the network in the
     clear; use a network of their own."""
 
+    full_on: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = None
+    """The deployment, FLOW/NAME, that does full fine-tuning: ``train-full/train-full`` has a pool of its own.
+    It must see the same output folder. Unset: this process does."""
+
     @model_validator(mode="after")
     def _hosts_can_meet(self) -> Self:
         if self.hosts > 1 and self.rendezvous is None:
@@ -379,8 +416,17 @@ class RetrainSettings(Record):
     a model is trained anew even where nothing has drifted."""
 
 
+def _parts_have_their_own_defaults(schema: dict[str, Any]) -> None:
+    """A part's fields name them; named once more as a whole, those that depend on others would be too."""
+    for field in schema["properties"].values():
+        if isinstance(field.get("default"), dict):
+            del field["default"]
+
+
 class RunSettings(Record):
     """Everything one run of the pipeline needs to know."""
+
+    model_config = ConfigDict(json_schema_extra=_parts_have_their_own_defaults)
 
     name: Name
     """Begins the run's id and its folder."""
@@ -388,16 +434,27 @@ class RunSettings(Record):
     """``classification`` (text and label), ``instruction`` (messages, or prompt and completion) or
     ``completion`` (text to go on with: continued pretraining)."""
     model: ModelSettings
+    """The base model."""
     data: DataSettings
+    """The data, and the contract it must satisfy."""
     splits: SplitSettings = SplitSettings()
+    """Which rows are for what."""
     policy: Policy
+    """What the gates ask, allow and forbid."""
     pilot: PilotSettings = PilotSettings()
+    """How LoRA or another adapter is trained."""
     full: FullSettings = FullSettings()
+    """What a permit may allow."""
     training: TrainingSettings = TrainingSettings()
+    """What pilot and full share."""
     generation: GenerationSettings = GenerationSettings()
+    """How answers are generated."""
     compute: ComputeSettings = ComputeSettings()
+    """Processes and hosts that train together."""
     scoring: ScoringSettings = ScoringSettings()
+    """Scores beyond lorafirst's own."""
     retrain: RetrainSettings = RetrainSettings()
+    """When new data make another model worth training."""
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")

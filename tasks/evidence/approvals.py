@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_contracts.errors import EnvelopeRefusedError
 from data_contracts.key_roles import KeyRole
+from data_contracts.records.base import UtcTime
 from data_contracts.records.ledger import EntryKind, LedgerEntry
 from data_contracts.records.pilots import Approval
 from data_contracts.records.statements import APPROVAL_PREDICATE, Keyring
@@ -31,6 +32,8 @@ class Answer:
     envelope: bytes = b""
     unusable: str | None = None
     """Why what is there is no answer; ``None`` where one was found, or nothing is there."""
+    entered_at: UtcTime | None = None
+    """When the ledger has it that the answer was given."""
 
 
 def read_approval(envelope: bytes) -> Approval:
@@ -57,7 +60,17 @@ def find_answer(output: Path, subject: str, ledger: Ledger, keyring: Keyring | N
         signed_by = _signed_by(approval, envelope, keyring, datetime.fromisoformat(entry.at))
     except EnvelopeRefusedError as error:
         return Answer(unusable="; ".join(error.faults))
-    return Answer(approval, signed_by, envelope)
+    return Answer(approval, signed_by, envelope, entered_at=entry.at)
+
+
+def first_asked(ledger: Ledger, subject: str) -> UtcTime | None:
+    """When a run first ended to wait for an answer to what has this digest; ``None`` if none has.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    asked = (entry for entry in ledger.entries(about=subject) if entry.kind is EntryKind.QUESTION)
+    return next((entry.at for entry in asked), None)
 
 
 def write_approval(output: Path, approval: Approval, envelope: bytes) -> None:

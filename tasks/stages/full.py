@@ -5,6 +5,7 @@ from dataclasses import replace
 from data_contracts.records.decision import Outcome
 from tasks.decisions.gates.guardrails import harmed
 from tasks.stages.context import RunContext
+from tasks.stages.elsewhere import train_elsewhere
 from tasks.stages.findings import Findings
 from tasks.stages.pilots import best_trainings, full_rate
 from tasks.stages.training import train_full
@@ -16,6 +17,8 @@ def train_permitted(context: RunContext, findings: Findings) -> None:
     rate = full_rate(settings, findings.base.width)
     pilot = best_trainings(context, findings)[0]
     for seed in settings.permitted_seeds:
+        if settings.compute.full_on is not None:
+            train_elsewhere(context, findings, pilot=pilot, learning_rate=rate, seed=seed)
         findings.full.append(train_full(context, findings, pilot=pilot, learning_rate=rate, seed=seed))
     findings.history = replace(findings.history, full_trained=True)
 

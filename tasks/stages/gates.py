@@ -25,7 +25,7 @@ from data_contracts.records.bases import (
     QualityBasis,
     ScoredBasis,
 )
-from data_contracts.records.decision import Gate
+from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.evidence import ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit
@@ -56,7 +56,7 @@ from tasks.stages.guardrails import guardrail_basis
 from tasks.stages.looks import reserve_look
 from tasks.stages.permits import issue
 from tasks.stages.pilots import best_trainings
-from tasks.stages.recording import record_decision
+from tasks.stages.recording import record_decision, record_question
 from tasks.stages.scoring import readable, score_all
 from tasks.stages.watching import listener
 
@@ -88,7 +88,7 @@ def need_gate(context: RunContext, findings: Findings) -> None:
 @task(name="gate fit", cache_policy=NO_CACHE)
 def fit_gate(context: RunContext, findings: Findings) -> None:
     """Decides, and settles which method the first pilot takes."""
-    available = memory_of_a_process(context)
+    available = context.memory_bytes
     job = _job(context, findings)
     methods = pilot_candidates(context.settings)
     forecasts = [job.of(method) for method in methods]
@@ -145,23 +145,26 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
     best = best_trial(findings.trials, policy)
     evidence = best_trainings(context, findings)[0].stored.record
     job = _job(context, findings)
-    answer = answer_to(context, quality)
+    asked = answer_to(context, quality)
     facts = EscalationFacts(
         train_rows=findings.snapshot.record.split(Split.TRAIN).rows,
         processor_hours_spent=findings.processor_seconds / 3600.0,
         processor_hours_of_full=policy.seeds.to_pass
         * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
-        available_memory_bytes=memory_of_a_process(context),
+        available_memory_bytes=context.memory_bytes,
         requested_by=context.dossier.request().requested_by,
-        approval=answer.approval,
-        signed_by=answer.signed_by,
-        unusable=answer.unusable,
+        approval=asked.answer.approval,
+        signed_by=asked.answer.signed_by,
+        unusable=asked.answer.unusable,
+        asked_at=asked.at,
+        waited_days=asked.waited_days,
     )
     basis = EscalationBasis(
         quality=quality.digest(), fairness=fairness.digest(), facts=facts, distance=_distance(findings)
     )
-    _judge(context, findings, basis)
+    if _judge(context, findings, basis).verdict is Verdict.INCONCLUSIVE:
+        record_question(context, quality)
 
 
 @task(name="permit", cache_policy=NO_CACHE)
@@ -189,7 +192,7 @@ def justification_gate(context: RunContext, findings: Findings) -> None:
     _judge(context, findings, basis)
 
 
-def _judge(context: RunContext, findings: Findings, basis: Basis) -> None:
+def _judge(context: RunContext, findings: Findings, basis: Basis) -> Decision:
     decision = decide(
         basis,
         cited=CitedEvidence(context.dossier.folder),
@@ -203,6 +206,7 @@ def _judge(context: RunContext, findings: Findings, basis: Basis) -> None:
     record_decision(context, findings, judgement, len(findings.history.decisions))
     show_decision(decision)
     listener().decided(decision)
+    return decision
 
 
 def _trained(scored: tuple[Stored[ScoringEvidence], ...]) -> ScoredBasis:
@@ -218,11 +222,6 @@ def _base(context: RunContext, findings: Findings, split: Split) -> ScoredBasis:
 
 def _distance(findings: Findings) -> str | None:
     return None if findings.distance is None else findings.distance.digest()
-
-
-def memory_of_a_process(context: RunContext) -> int:
-    """Its share of this machine's, where several train together; a model that is parted needs less."""
-    return context.memory_bytes // context.settings.compute.processes
 
 
 def _base_name(findings: Findings) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from data_contracts.errors import LedgerError
 from data_contracts.records.base import Digest, Record, digest_file, utc_time
 from data_contracts.records.bases import DecisionRecord, EscalationBasis, JudgedInputs, Judgement
-from data_contracts.records.decision import RunReport
+from data_contracts.records.decision import Decision, RunReport
 from data_contracts.records.ledger import EntryKind, Fault, LedgerEntry
 from data_contracts.records.looks import Look, Registration
 from data_contracts.records.manifest import Manifest
@@ -17,6 +17,7 @@ from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
 from tasks.audit.verify.promotion import DECISION, POLICY
 from tasks.decisions.alternatives import alternatives_to
+from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import REQUEST
 from tasks.evidence.files import write_atomically
 from tasks.evidence.kept_permits import KeptPermits
@@ -63,6 +64,11 @@ def record_decision(context: RunContext, findings: Findings, judgement: Judgemen
     envelope = _signed(record, {**subjects, **cited}, DECISION_PREDICATE)
     context.dossier.write_decision(number, decision.gate, envelope)
     _note(context, EntryKind.of(decision), judgement.digest(), actor=f"gate {decision.gate.value}")
+
+
+def record_question(context: RunContext, quality: Decision) -> None:
+    """The run is about to end, and waits for a person's answer about what ``quality`` shows."""
+    _note(context, EntryKind.QUESTION, subject_of(quality), actor="gate escalation")
 
 
 def record_promotion(context: RunContext, record: DecisionRecord, subjects: dict[str, Digest]) -> None:

@@ -531,6 +531,22 @@ def _an_approval_by_somebody_else(forger: Forger) -> None:
     forger.restate(forger.decision_file("escalation"), eve, forger.key)
 
 
+@by_insider(Check.LEDGER, ESCALATION, "it was first asked at 2020-")
+def _a_question_that_was_asked_at_another_time(forger: Forger) -> None:
+    def asked(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["asked_at"] = "2020-01-01T00:00:00.000000Z"
+
+    forger.restate(forger.decision_file("escalation"), asked, forger.key)
+
+
+@by_insider(Check.LEDGER, ESCALATION, "it is said to have waited 1.000 days")
+def _a_wait_of_another_length(forger: Forger) -> None:
+    def waited(record: Any) -> None:
+        record["judgement"]["basis"]["facts"]["waited_days"] = 1.0
+
+    forger.restate(forger.decision_file("escalation"), waited, forger.key)
+
+
 @by_insider(Check.PERMIT, "full/evidence.json", "the dossier holds no permit")
 def _a_permit_removed(forger: Forger) -> None:
     (forger.folder / "permit.json").unlink()

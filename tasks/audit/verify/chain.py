@@ -8,6 +8,8 @@ from data_contracts.records.bases import EscalationBasis
 from data_contracts.records.ledger import Checkpoint, EntryKind, LedgerEntry
 from data_contracts.records.verification import Check, FoundFault
 from tasks.audit.verify.held import Held, HeldDecision
+from tasks.decisions.gates.escalation import subject_of
+from tasks.evidence.approvals import first_asked
 from tasks.evidence.dossier import MANIFEST, PERMIT, REDEMPTIONS, REGISTRATION, REPORT
 from tasks.evidence.ledger.book import Ledger
 
@@ -101,13 +103,39 @@ def _question(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
 def _answers(held: Held, ledger: Ledger) -> Iterator[FoundFault]:
     for each in held.decisions:
         basis = each.record.judgement.basis
-        if not isinstance(basis, EscalationBasis) or basis.facts.approval is None:
+        if not isinstance(basis, EscalationBasis):
+            continue
+        yield from _asked(held, each, basis, ledger)
+        if basis.facts.approval is None:
             continue
         kind = EntryKind.APPROVAL if basis.facts.approval.approved else EntryKind.DENIAL
         digest = basis.facts.approval.digest()
         if not any(entry.kind is kind for entry in ledger.entries(about=digest)):
             what = f"the ledger holds no {kind.value} by {basis.facts.approval.name} that it rests on"
             yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
+
+
+def _asked(held: Held, each: HeldDecision, basis: EscalationBasis, ledger: Ledger) -> Iterator[FoundFault]:
+    """When the question was asked, and how long it waited, is as the ledger has it."""
+    quality = [other.decision for other in held.decisions if other.decision.digest() == basis.quality]
+    known = first_asked(ledger, subject_of(quality[0])) if quality else None
+    made = datetime.fromisoformat(each.record.made_at)
+    if basis.facts.asked_at is None and (known is None or datetime.fromisoformat(known) >= made):
+        return
+    if known is None or basis.facts.asked_at != known:
+        what = (
+            f"it was first asked at {basis.facts.asked_at}, and the ledger has {known or 'no such question'}"
+        )
+        yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
+        return
+    answer = basis.facts.approval
+    entered = None if answer is None else next(ledger.entries(about=answer.digest()), None)
+    until = made if entered is None else datetime.fromisoformat(entered.at)
+    waited = until - datetime.fromisoformat(known)
+    if abs(timedelta(days=basis.facts.waited_days) - waited) > _LATEST:
+        told = f"{basis.facts.waited_days:.3f} days for an answer"
+        what = f"it is said to have waited {told}, and by the ledger it was {waited / timedelta(days=1):.3f}"
+        yield FoundFault(check=Check.LEDGER, where=each.file, what=what)
 
 
 def _permits(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:

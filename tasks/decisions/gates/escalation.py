@@ -231,11 +231,16 @@ def _approval_rule(facts: EscalationFacts, quality: Decision, policy: Policy) ->
         verdict = Verdict.PASS if answer.approved else Verdict.FAIL
         word = "allowed" if answer.approved else "denied"
         sentence = f"{answer.name} {word} it ({_how_given(facts, answer)}): {answer.reason}"
+    limit = policy.escalation.approval_expires_days
+    if verdict is not Verdict.FAIL and facts.waited_days > limit:
+        late = f"came after {facts.waited_days:.1f} days" if verdict is Verdict.PASS else f"is none, as {why}"
+        verdict = Verdict.FAIL
+        sentence = f"The answer {late}, and after {limit:g} days there is none but a denial."
     return RuleResult(
         name=APPROVAL,
         observed="no answer" if answer is None or why is not None else f"{answer.name}: {answer.reason}",
         interval=None,
-        threshold=f"a person's {rule.value} approval of this very decision",
+        threshold=f"a person's {rule.value} approval of this very decision within {limit:g} days",
         verdict=verdict,
         sentence=sentence,
     )

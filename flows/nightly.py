@@ -1,0 +1,26 @@
+"""A run by schedule, whose settings lie in a file of the served folder."""
+
+from pathlib import Path
+from typing import cast
+
+from prefect import State, flow
+
+from data_contracts.records.decision import RunReport
+from data_contracts.served import served_folder
+from data_contracts.settings_file import load_settings
+from flows.finetune import finetune
+from flows.served import require_deployed_version
+
+
+@flow(name="nightly", persist_result=False)
+def nightly(settings: Path = Path("nightly.yaml")) -> State[RunReport]:
+    """Run the pipeline with the settings in a file, as `lorafirst run` does.
+
+    Args:
+        settings: A settings file in the served folder; paths in it are relative to the file.
+    """
+    require_deployed_version()
+    served = served_folder()
+    asked = load_settings(settings) if served is None else served.settings_in(settings, "settings")
+    # The state as it is, so that this one ends in the same outcome.
+    return cast("State[RunReport]", finetune(asked, return_state=True))

@@ -1,0 +1,157 @@
+"""One real server with its workers for the session, started and stopped by the commands themselves."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.flows.conftest import small_settings
+
+PASSWORD = "ada:planted-server-password-4711"
+SIGNING_PASSWORD = "planted-key-password-4712"
+DATA_SECRET = "planted-store-secret-4713"
+"""Secrets that processes must have, and that must never be written anywhere."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that is up."""
+
+    url: str
+    credentials: str
+    folder: Path
+    state: Path
+
+    def ask(
+        self, path: str, body: object = None, *, method: str | None = None, authorised: bool = True
+    ) -> Any:
+        """What the API answers; as a client of its own, with what CSRF asks for."""
+        headers = {"Content-Type": "application/json", **self.csrf()} if authorised else {}
+        request = Request(f"{self.url}/api{path}", method=method, headers=headers)
+        if body is not None:
+            request.data = json.dumps(body).encode()
+        with urlopen(request, timeout=30) as answer:
+            content = answer.read()
+            return json.loads(content) if content else None
+
+    def start(self, deployment: str, parameters: dict[str, Any]) -> Any:
+        found = self.ask(f"/deployments/name/{deployment}")
+        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return self.ask(f"/deployments/{found['id']}/create_flow_run", asked)
+
+    def run(self, deployment: str, parameters: dict[str, Any], *, seconds: float = 240.0) -> Any:
+        """The flow run that was started so, once it has ended."""
+        run = self.start(deployment, parameters)
+        deadline = time.monotonic() + seconds
+        while run["state"]["type"] in ("SCHEDULED", "PENDING", "RUNNING"):
+            assert time.monotonic() < deadline, run["state"]
+            time.sleep(0.2)
+            run = self.ask(f"/flow_runs/{run['id']}")
+        return run
+
+    def authorisation(self) -> dict[str, str]:
+        return {"Authorization": "Basic " + base64.b64encode(self.credentials.encode()).decode()}
+
+    def csrf(self) -> dict[str, str]:
+        request = Request(f"{self.url}/api/csrf-token?client=tests", headers=self.authorisation())
+        with urlopen(request, timeout=30) as answer:
+            token = json.loads(answer.read())["token"]
+        return {**self.authorisation(), "Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def lorafirst(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "flows.command_line", *arguments],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def fill(folder: Path, model: Path, rows: list[dict[str, str]]) -> None:
+    """What ``form_settings`` names."""
+    shutil.copytree(model, folder / "minilm")
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def served(
+    short_minilm: Path, rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that serves a folder with rows and a small model."""
+    folder, state = tmp_path_factory.mktemp("served"), tmp_path_factory.mktemp("state") / "of-server"
+    fill(folder, short_minilm, rows)
+    port = free_port()
+    options = ["--folder", str(folder), "--state", str(state), "--port", str(port)]
+    secrets = {
+        "LORAFIRST_AUTH": PASSWORD,
+        "LORAFIRST_KEY_PASSWORD": SIGNING_PASSWORD,
+        "AWS_SECRET_ACCESS_KEY": DATA_SECRET,
+    }
+    started = lorafirst("up", *options, environment=secrets)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield Served(f"http://127.0.0.1:{port}", PASSWORD, folder, state)
+    finally:
+        stopped = lorafirst("down", "--state", str(state))
+        assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="session")
+def whole_postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL of the system's, with its extensions, on a socket in a temporary folder.
+
+    Skipped where none is installed, a failure in CI. (The one in a Python package lacks pg_trgm.)
+    """
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        if os.environ.get("CI"):
+            raise FileNotFoundError("no PostgreSQL of the system's to test with")
+        pytest.skip("no PostgreSQL of the system's to test with")
+    # It refuses to run as root. A short path: a socket's may have no more than 107 bytes.
+    owner: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    if os.geteuid() != 0:
+        owner = {}
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o777)
+        data = f"{place}/data"
+        made = [str(programs[-1]), "--pgdata", data, "--username", "ada", "--auth", "trust"]
+        subprocess.run(made, check=True, capture_output=True, cwd=place, **owner)
+        server = [str(programs[-1].with_name("postgres")), "-D", data, "-k", place, "-c", "listen_addresses="]
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(server, cwd=place, stdout=quiet, stderr=quiet, **owner)
+        try:
+            deadline = time.monotonic() + 30
+            while not Path(place, ".s.PGSQL.5432").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            yield f"postgresql://ada@/postgres?host={place}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def form_settings(**changes: Any) -> dict[str, Any]:
+    """What somebody fills into the form: paths are relative to the served folder."""
+    return small_settings(Path("rows.jsonl"), "./minilm", **changes)
