@@ -47,7 +47,17 @@ class Browser:
         label = self.page.locator("label").filter(has_text=re.compile(rf"^{re.escape(name)}$")).first
         label.locator("xpath=../..").get_by_role("button", name="Open menu").first.click()
         self.page.get_by_role("menuitem", name="Use JSON Input").click()
-        self.field(name).locator(".cm-content").fill(json.dumps(value))
+        text = json.dumps(value)
+        for _ in range(5):
+            editor = self.field(name).locator(".cm-content")
+            editor.click()
+            # What was filled in before may still be on its way into the editor.
+            self.page.keyboard.press("ControlOrMeta+a")
+            self.page.keyboard.insert_text(text)
+            self.page.wait_for_timeout(200)
+            if editor.inner_text() == text:
+                return
+        raise AssertionError(f"the editor of {name} holds {editor.inner_text()!r}")
 
     def choose(self, name: str, option: str) -> None:
         self.field(name).click()
