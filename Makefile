@@ -23,11 +23,11 @@ demo-escalation: $(VENV)/installed  ## LoRA falls short, and full fine-tuning is
 	$(BIN)/python examples/syllables/prepare.py
 	$(BIN)/lorafirst run examples/syllables/lorafirst.yaml
 
-test: $(VENV)/installed  ## all tests, both examples included
-	$(BIN)/pytest
+test: $(VENV)/installed  ## all tests, both examples included, in two processes
+	$(BIN)/pytest -n 2
 
 test-fast: $(VENV)/installed  ## what takes less than five seconds each
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 lint: $(VENV)/installed  ## style, types and layout
 	$(BIN)/ruff check .

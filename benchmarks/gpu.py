@@ -37,6 +37,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
         "num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": True,
     },
+    "3B": {
+        "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24,
+        "num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": True,
+    },
     "8B": {
         "hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32, "num_attention_heads": 32,
         "num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": False,
@@ -50,7 +54,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 2, "vocab_size": 256, "tie_word_embeddings": False,
     },
 }  # fmt: skip
-"""Of Llama 3.2 1B, Llama 3.1 8B and LLaMA 65B; the last for tests."""
+"""Of Llama 3.2 1B and 3B, Llama 3.1 8B and LLaMA 65B; the last for tests."""
 
 
 @dataclass(frozen=True)

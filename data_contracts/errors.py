@@ -90,6 +90,23 @@ class LookRefusedError(LorafirstError, PermissionError):
     """Rows that only gates may touch were to be scored without a registration of what will be decided."""
 
 
+class PromotionRefusedError(LorafirstError, PermissionError):
+    """Something that no run accepted, or whose dossier does not verify, was to be promoted. Carries every
+    fault found, not only the first."""
+
+    def __init__(self, what: str, faults: Iterable[str], *, remedy: str) -> None:
+        self.faults = tuple(faults)
+        told = "\n".join(f"  - {fault}" for fault in self.faults)
+        super().__init__(f"{what} cannot be promoted:\n{told}\n  to do: {remedy}")
+
+
+class RegistryError(LorafirstError, OSError):
+    """The registry of models cannot be read or written."""
+
+    def __init__(self, where: str, *, found: str, remedy: str) -> None:
+        super().__init__(f"registry {where}\n    found:    {found}\n    to do:    {remedy}")
+
+
 class ArtifactDamagedError(LorafirstError, OSError):
     """A stored artifact no longer has the content its evidence names."""
 

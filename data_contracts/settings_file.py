@@ -252,13 +252,18 @@ def _problem(error: Mapping[str, Any], node: yaml.Node | None, path: Path, own: 
             where=where, expected=f"a value for {key}", found="nothing", remedy=f"add {location[-1]}"
         )
     message = str(error["msg"]).removeprefix("Value error, ")
-    found = error.get("input")
     return Problem(
         where=where,
         expected=message[:1].lower() + message[1:],
-        found="these keys together" if isinstance(found, dict) else repr(found),
+        found=_shown(location, error.get("input")),
         remedy="correct the value; `lorafirst schema` describes every key",
     )
+
+
+def _shown(location: list[Any], found: object) -> str:
+    if location[:1] == ["notifications"]:
+        return "something else"  # perhaps an address that is a secret
+    return "these keys together" if isinstance(found, dict) else repr(found)
 
 
 def _keys_on_the_way(location: tuple[str | int, ...]) -> set[str | int]:

@@ -13,6 +13,8 @@ _DEFAULTS = {
     # `evaluate` would tell the hub which of its metrics is loaded.
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",
     "GX_ANALYTICS_ENABLED": "false",
+    # MLflow takes DO_NOT_TRACK for "true" alone.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     # Idle threads that spin keep the other cores from the process that has work.
     "OMP_WAIT_POLICY": "PASSIVE",
     # Libraries' own bars would stand between the lines of the run.

@@ -18,6 +18,8 @@ from flows import (
     ledger_commands,
     plan_command,
     redact_command,
+    registry_commands,
+    retrain_commands,
     verify_command,
 )
 from flows.failing import (
@@ -28,6 +30,7 @@ from flows.failing import (
     JsonOption,
     errors_told,
     fail,
+    training_told,
 )
 from flows.operating import commands as operating_commands
 
@@ -100,10 +103,9 @@ def run(
     Nothing that is finished is done again: the same command goes on after a crash, and an unchanged
     rerun only decides anew.
     """
-    from data_contracts.errors import InputError, LorafirstError, TrainingStopped
     from data_contracts.settings_file import load_settings
 
-    try:
+    with training_told(as_json):
         settings = load_settings(config)
         if output is not None:
             settings = settings.model_copy(update={"output": output.resolve()})
@@ -112,16 +114,6 @@ def run(
 
         require_writable(settings.output)
         report = run_here(settings, quiet=as_json)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
-    except TrainingStopped as stopped:
-        typer.echo(str(stopped), err=True)
-        raise typer.Exit(stopped.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
-        raise typer.Exit(130) from None
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
@@ -219,6 +211,53 @@ app.command(
 
 Exit codes: 0 the dossier holds no texts any more, 1 it is damaged, 2 unusable input, or not wanted."""
 )(redact_command.redact)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst models`
+
+* `lorafirst models trec6 --json | jq '.[0].versions[] | select(.aliases[] == "champion").candidate.dossier'`
+
+Exit codes: 0 listed, 1 a fault, 2 unusable input."""
+)(registry_commands.models)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst promote trec6-20261122 --reason "first release"`
+
+* `lorafirst promote trec6-20261122 --require-promoted --json`
+
+Exit codes: 0 promoted, or the champion is kept, 1 refused or a fault, 2 unusable input,
+4 `--require-promoted` unmet."""
+)(registry_commands.promote)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst rollback trec6 --reason "complaints about abbreviations"`
+
+* `lorafirst rollback trec6 --to 2 --by Ada --reason "the last one that legal has seen"`
+
+Exit codes: 0 done, 1 the earlier version is gone or damaged, or a fault, 2 unusable input."""
+)(registry_commands.rollback)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst retrain nightly.yaml`
+
+* `lorafirst retrain nightly.yaml --json | jq -r '.outcome, .plan.reasons[]'`
+
+Exit codes: 0 promoted, kept, not accepted or skipped, 1 a fault, 2 unusable input, or another retraining of
+this model is at work, 3 the data was rejected, 130 or 143 stopped; training is then saved."""
+)(retrain_commands.retrain)
+app.command(
+    epilog="""Examples:
+
+* `lorafirst drift nightly.yaml`
+
+* `PREFECT_API_URL=http://127.0.0.1:4200/api lorafirst drift nightly.yaml`, for the automation `on-drift`
+
+Exit codes: 0 looked, whatever was found, 1 a fault, 2 unusable input."""
+)(retrain_commands.drift)
 
 
 class ReadableSplit(StrEnum):

@@ -28,6 +28,22 @@ def errors_told(as_json: bool) -> Iterator[None]:
         fail(error, EXIT_FAULT, as_json)
 
 
+@contextmanager
+def training_told(as_json: bool) -> Iterator[None]:
+    """The same around a training, which somebody may stop: 130 for SIGINT, 143 for SIGTERM."""
+    from data_contracts.errors import TrainingStopped
+
+    try:
+        with errors_told(as_json):
+            yield
+    except TrainingStopped as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(stopped.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on after the last finished stage.", err=True)
+        raise typer.Exit(130) from None
+
+
 def fail(error: Exception, code: int, as_json: bool, *, hint: str = "") -> NoReturn:
     """Ends the command with ``code``; ``hint`` stands below the message, for people."""
     if as_json:

@@ -25,6 +25,7 @@ from tasks.evidence.environment import capture_environment, user_name
 from tasks.evidence.files import require_writable
 from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
+from tasks.stages.computing import memory_of_each, resolved
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
 from tasks.stages.elsewhere import require_deployment
@@ -46,15 +47,23 @@ from tasks.stages.guardrails import require_slices
 from tasks.stages.lm_eval import require_lm_eval_tasks
 from tasks.stages.looks import has_reserve, register
 from tasks.stages.measure import measured
+from tasks.stages.notifying import blocks_for, notify, run_notice, tell_fault
 from tasks.stages.pilots import train_another_seed, train_next_pilot
 from tasks.stages.recording import note_fault, record_attempt, record_end
 from tasks.stages.replay import prepare_replay
 from tasks.stages.scorers import find_scorers, try_scorers
 from tasks.stages.signatures import require_signers
 from tasks.stages.watching import listener
+from tasks.training.devices import accelerator
 
 
-@flow(name="finetune", flow_run_name="{settings.name}", persist_result=False)
+@flow(
+    name="finetune",
+    flow_run_name="{settings.name}",
+    persist_result=False,
+    on_failure=[tell_fault],
+    on_crashed=[tell_fault],
+)
 def finetune(settings: RunSettings) -> State[RunReport]:
     """Fine-tune a language model, LoRA first, with a decision at every step.
 
@@ -69,11 +78,12 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     find_scorers(settings.scoring)
     require_lm_eval_tasks(settings)
     require_deployment(settings)
-    settings = settings.model_copy(update={"output": output})
+    settings = resolved(settings.model_copy(update={"output": output}))
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
-        environment = capture_environment()
-        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), environment.memory_bytes)
+        environment = capture_environment(accelerator())
+        memory = memory_of_each(settings.compute.processes)
+        context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), memory)
         request = _request(context, environment)
         if resumed:
             first = dossier.request()
@@ -110,6 +120,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         explain_ended(dossier, report)
         record_end(context, report)
     show_report(report)
+    notify(blocks_for(settings.notifications), run_notice(report))
     return Completed(
         name="".join(word.capitalize() for word in report.outcome.value.split("_")),
         message=report.sentence,

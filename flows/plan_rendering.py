@@ -16,7 +16,7 @@ def print_plan(plan: Plan) -> None:
     steps = "" if plan.steps is None else f", {plan.steps:,} steps"
     console.print(
         f"[dim]{rows} to train on{steps}; {plan.micro_batch_size} at once, of {plan.max_tokens} tokens at "
-        f"most and {plan.mean_tokens:.0f} on average; this machine has "
+        f"most and {plan.mean_tokens:.0f} on average; {_place(plan)} has "
         f"{plan.available_memory_bytes / _GIB:.1f} GiB[/dim]"
     )
     if not plan.exact:
@@ -31,6 +31,10 @@ def print_plan(plan: Plan) -> None:
         if rung.changes:
             console.print(f"{rung.forecast.rung:9} fits with any of: {'; '.join(rung.changes)}")
     console.print(f"[dim]{_about_time(plan)}[/dim]")
+
+
+def _place(plan: Plan) -> str:
+    return "the GPU" if plan.on_gpu else "this machine"
 
 
 def _rungs(plan: Plan) -> Table:

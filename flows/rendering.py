@@ -94,7 +94,7 @@ class TerminalListener:
 
 def print_report(report: RunReport) -> None:
     console = Console()
-    _print_decisions(console, report.decisions)
+    print_decisions(console, report.decisions)
     if report.outcome is Outcome.DATA_REJECTED:
         try:
             _print_broken_rules(console, broken_rules(Path(report.dossier)))
@@ -119,7 +119,7 @@ def print_view(view: RunView) -> None:
     for line in view.stages:
         _say(console, Text(f"  {line}"))
     if view.report is None:
-        _print_decisions(console, view.decisions)
+        print_decisions(console, view.decisions)
         console.print(
             "\n[yellow]not ended[/]  Start it again with the same command; it goes on where it was."
         )
@@ -150,7 +150,7 @@ def print_runs(entries: Sequence[RunEntry], output: Path) -> None:
     console.print(table)
 
 
-def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
+def print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
     table = Table(title="Decisions", title_justify="left", header_style="bold", expand=False)
     for column in ("gate", "rule", "observed", "threshold", "verdict"):
         table.add_column(column, overflow="fold")

@@ -2,12 +2,16 @@
 
 import logging
 import warnings
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import cast
 
 from data_contracts.records.decision import RunReport
+from data_contracts.records.registry import PromotionReport, Rollback
+from data_contracts.records.retraining import DriftOutcome, RetrainingReport
 from data_contracts.records.settings import RunSettings
-from flows.local_api import start_unless_configured
+from flows.local_api import LocalApi, start_unless_configured
 
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
@@ -16,6 +20,78 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
     Raises:
         LorafirstError: what the flow raised.
     """
+    with _beside_an_api(quiet) as api:
+        from flows.finetune import finetune
+
+        if api is not None:
+            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
+            import great_expectations  # noqa: F401
+
+            api.wait()
+        # Prefect hands out what the returned state carries.
+        return cast(RunReport, finetune(settings))
+
+
+def promote_here(
+    run: str, *, output: Path, reason: str = "", by: str | None = None, quiet: bool = False
+) -> PromotionReport:
+    """The same of a promotion.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.promote import promote
+
+        if api is not None:
+            api.wait()
+        return cast(PromotionReport, promote(run, output=output, reason=reason, by=by))
+
+
+def retrain_here(settings: RunSettings, *, quiet: bool = False) -> RetrainingReport:
+    """The same of a retraining.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.retrain import retrain
+
+        if api is not None:
+            api.wait()
+        return cast(RetrainingReport, retrain(settings))
+
+
+def drift_here(settings: RunSettings, *, quiet: bool = False) -> DriftOutcome:
+    """The same of a look for drift.
+
+    Raises:
+        LorafirstError: what the flow raised.
+    """
+    with _beside_an_api(quiet) as api:
+        from flows.drift import drift
+
+        if api is not None:
+            api.wait()
+        return cast(DriftOutcome, drift(settings))
+
+
+def tell_rollback(rollback: Rollback, output: Path) -> None:
+    """Notifies whoever the settings of its run name; without any, nothing of Prefect is started."""
+    from tasks.stages.notifying import blocks_of, notify, rollback_notice
+
+    blocks = blocks_of(output, rollback.run_id)
+    if not blocks:
+        return
+    with _beside_an_api(quiet=True) as api:
+        if api is not None:
+            api.wait()
+        notify(blocks, rollback_notice(rollback))
+
+
+@contextmanager
+def _beside_an_api(quiet: bool) -> Iterator[LocalApi | None]:
+    """Prefect's API, perhaps still starting; ``None`` where a server is configured."""
     with ExitStack() as stack:
         api = start_unless_configured()
         # Imported while the API starts in its own process.
@@ -26,16 +102,9 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
 
             stack.enter_context(listening(stack.enter_context(TerminalListener())))
         _hush()
-        from flows.finetune import finetune
-
         if api is not None:
-            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
-            import great_expectations  # noqa: F401
-
             stack.enter_context(_without_heartbeats())
-            api.wait()
-        # Prefect hands out what the returned state carries.
-        return cast(RunReport, finetune(settings))
+        yield api
 
 
 def _without_heartbeats() -> AbstractContextManager[object]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def verify(
     dossiers: Annotated[
-        list[str], typer.Argument(help="Paths of dossiers, run ids, or the beginnings of run ids.")
+        list[str],
+        typer.Argument(help="Paths of dossiers or of promotions, run ids, or the beginnings of run ids."),
     ],
     keyring: Annotated[
         Path | None, typer.Option(help="The public keys that you trust; every signature must be by one.")
@@ -49,6 +50,7 @@ def verify(
     from flows.verify_rendering import print_verification, verifying
     from tasks.audit.checkpoints import read_checkpoint
     from tasks.audit.rescoring import rescore_dossier
+    from tasks.audit.verify.promotion import is_promotion, verify_promotion
     from tasks.audit.verify.verifying import verify_dossier
     from tasks.evidence.dossier import find_dossier
     from tasks.evidence.signing.keyrings import read_keyring
@@ -60,6 +62,14 @@ def verify(
         if checkpoint is not None:
             kept, _ = read_checkpoint(checkpoint, keys)
         for name in dossiers:
+            if is_promotion(Path(name)):
+                with ExitStack() as stack:
+                    book = _ledger(stack, ledger, Path(name).resolve().parents[1])
+                    one = verify_promotion(Path(name), keyring=keys, ledger=book)
+                found.append(one)
+                if not as_json:
+                    print_verification(one)
+                continue
             folder = find_dossier(output, name).folder
             with ExitStack() as stack, verifying(folder.name, quiet=as_json) as progress:
                 book = _ledger(stack, ledger, folder)

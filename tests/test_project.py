@@ -41,6 +41,13 @@ def test_every_test_folder_is_a_package() -> None:
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
+def test_files_that_are_spread_by_name_are_there() -> None:
+    from tests.spread import LONGEST_FIRST, TOGETHER
+
+    named = {*LONGEST_FIRST, *TOGETHER, *TOGETHER.values()}
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_constraints_name_every_requirement() -> None:
     import tomllib
 

@@ -101,6 +101,8 @@ class Cost(Record):
     seconds: float
     cpu_seconds: float
     peak_memory_bytes: int
+    peak_gpu_memory_bytes: int = 0
+    """What torch had reserved of one GPU's at most; 0 where the processor computed."""
 
     def after(self, earlier: "Cost") -> "Cost":
         """What both took together, one after the other."""
@@ -108,6 +110,7 @@ class Cost(Record):
             seconds=round(self.seconds + earlier.seconds, 3),
             cpu_seconds=round(self.cpu_seconds + earlier.cpu_seconds, 3),
             peak_memory_bytes=max(self.peak_memory_bytes, earlier.peak_memory_bytes),
+            peak_gpu_memory_bytes=max(self.peak_gpu_memory_bytes, earlier.peak_gpu_memory_bytes),
         )
 
 

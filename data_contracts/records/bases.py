@@ -13,6 +13,7 @@ from data_contracts.records.base import Digest, Record, UtcTime
 from data_contracts.records.decision import Decision, Gate
 from data_contracts.records.evidence import Environment
 from data_contracts.records.forecast import Forecast
+from data_contracts.records.permit import Permit
 from data_contracts.records.pilots import Approval, PilotTrial, SweepPoint
 from data_contracts.records.snapshot import Split
 
@@ -177,6 +178,21 @@ class JustificationBasis(Record):
     registration: Digest
 
 
+class PromotionBasis(Record):
+    gate: Literal[Gate.PROMOTION] = Gate.PROMOTION
+    challenger: ScoredBasis
+    champion: ScoredBasis | None
+    """``None`` where there has been none."""
+    anchor: ScoredBasis
+    slices: tuple[SliceBasis, ...]
+    permit: Permit | None
+    """Under which the challenger's base weights were updated; ``None`` where they stayed frozen."""
+    rows_champion_learned: int | None
+    """Gate rows among those that the champion was trained on, which flatter it; ``None`` without a champion,
+    or where its rows were removed."""
+    registration: Digest
+
+
 Basis = Annotated[
     ContractBasis
     | PowerBasis
@@ -185,7 +201,8 @@ Basis = Annotated[
     | FairnessBasis
     | QualityBasis
     | EscalationBasis
-    | JustificationBasis,
+    | JustificationBasis
+    | PromotionBasis,
     Field(discriminator="gate"),
 ]
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from data_contracts.records.base import Cost, Digest, FileRecord, FolderRecord, Record
 from data_contracts.records.rungs import Rung
-from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
+from data_contracts.records.settings import FullSettings, PilotSettings, Precision, TrainingSettings
 from data_contracts.records.snapshot import Split
 from data_contracts.records.tables import TableFile
 
@@ -61,6 +61,18 @@ class CurvePoint(Record):
     learning_rate: float
 
 
+class Accelerator(Record):
+    """An NVIDIA GPU that trains and scores."""
+
+    name: str
+    count: int
+    """As many of this kind as the process sees."""
+    memory_bytes: int
+    """Of one."""
+    computes_bfloat16: bool
+    """In hardware."""
+
+
 class TrainingConditions(Record):
     """Under what a training took place that its settings and its seed do not say.
 
@@ -69,6 +81,8 @@ class TrainingConditions(Record):
 
     device: str
     """``cpu`` or ``cuda``."""
+    precision: Precision = Precision.FLOAT32
+    """Of the matrix products; what was trained is float32."""
     torch_threads: int
     """Of the processor; another number adds up in another order, and the last bits differ."""
     deterministic_algorithms: bool
@@ -215,6 +229,8 @@ class Environment(Record):
     processor_count: int
     memory_bytes: int
     packages: dict[str, str]
+    accelerator: Accelerator | None = None
+    """``None`` where the processor trained."""
     code: Digest
     """Of lorafirst's own source."""
     commit: str | None = None

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from data_contracts.records.base import Digest, Record, UtcTime, digest_json
-from data_contracts.records.decision import Decision, Verdict
+from data_contracts.records.decision import Decision, Gate, Verdict
 
 NOTHING_BEFORE: Digest = "sha256:" + "0" * 64
 """What stands for the digest of the entry before the first."""
@@ -36,9 +36,17 @@ class EntryKind(StrEnum):
     OUTCOME = "outcome"
     REDACTION = "redaction"
     """Somebody removed the texts from the run's dossier."""
+    PROMOTION = "promotion"
+    """The promotion gate passed: what the run accepted takes the champion's place."""
+    CHAMPION_KEPT = "champion_kept"
+    """The promotion gate did not pass."""
+    ROLLBACK = "rollback"
+    """A person put what the run accepted back into the champion's place."""
 
     @classmethod
     def of(cls, decision: Decision) -> "EntryKind":
+        if decision.gate is Gate.PROMOTION:
+            return cls.PROMOTION if decision.verdict is Verdict.PASS else cls.CHAMPION_KEPT
         return cls.REJECTION if decision.verdict is Verdict.FAIL else cls.DECISION
 
 

@@ -39,6 +39,8 @@ class Plan(Record):
     timing: str
     """Where the time comes from: ``probe``, ``history`` or ``not timed``."""
     available_memory_bytes: int
+    on_gpu: bool
+    """Whether that is a GPU's memory."""
     machine_hour_price: float | None
     rungs: tuple[RungPlan, ...]
     chosen: str | None

@@ -32,6 +32,23 @@ RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,100}$"
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
+BlockName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9-]{1,60}/[a-z0-9-]{1,60}$"),
+    Field(examples=["slack-webhook/ops"]),
+]
+"""Type and name of a block in Prefect, which keeps its address: that is a secret, and never in settings."""
+
+
+class Precision(StrEnum):
+    """In what a model computes; its trained weights and their moments are float32 in any case."""
+
+    AUTO = "auto"
+    """``bfloat16`` on a GPU that computes in it, else ``float32``."""
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    """Half the memory, and on a GPU several times as fast; on a processor more than ten times slower."""
+
 
 class ModelSettings(Record):
     """The base model."""
@@ -41,6 +58,8 @@ class ModelSettings(Record):
     folder or GGUF file, or a hub id such as ``org/name`` or ``org/name@revision``."""
     max_tokens: int = Field(default=256, ge=8, le=131_072)
     """Rows with more tokens are truncated; a row whose answer would be cut is refused."""
+    precision: Precision = Precision.AUTO
+    """In what the base is held, trained on, scored and served. What a run took stands in its request."""
 
 
 OWN_COLUMNS = frozenset(
@@ -389,6 +408,14 @@ class GenerationSettings(Record):
     """Answers generated at once."""
 
 
+class RetrainSettings(Record):
+    """When new data make another model worth training; `lorafirst run` asks nothing of this."""
+
+    minimum_new_share: float = Field(default=0.1, ge=0.0)
+    """Accepted rows that the champion's snapshot does not hold, as a share of those that it holds, from which
+    a model is trained anew even where nothing has drifted."""
+
+
 def _parts_have_their_own_defaults(schema: dict[str, Any]) -> None:
     """A part's fields name them; named once more as a whole, those that depend on others would be too."""
     for field in schema["properties"].values():
@@ -426,6 +453,8 @@ class RunSettings(Record):
     """Processes and hosts that train together."""
     scoring: ScoringSettings = ScoringSettings()
     """Scores beyond lorafirst's own."""
+    retrain: RetrainSettings = RetrainSettings()
+    """When new data make another model worth training."""
     seed: int = Field(default=17, ge=0, lt=2**32)
     """Fixes new weights, dropout and the order of rows."""
     output: Path = Path("runs")
@@ -433,6 +462,9 @@ class RunSettings(Record):
     license: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = "unknown"
     """Of the model that is made, as the model card names it: ``apache-2.0``, ``mit``, ``other`` or another
     identifier of the Hub. It depends on the base's and the data's, which nobody reads here."""
+    notifications: tuple[BlockName, ...] = ()
+    """Prefect's notification blocks that are told when approval is needed, data are rejected, the champion
+    changes or a run breaks off: ``type/name`` of each, never its address."""
     machine_hour_price: float | None = Field(default=None, ge=0.0)
     """What an hour of this machine costs, in a currency of your own; ``lorafirst plan`` then tells costs."""
 

@@ -16,6 +16,7 @@ DECISION_PREDICATE = "urn:lorafirst:decision:v1"
 MANIFEST_PREDICATE = "urn:lorafirst:manifest:v1"
 PERMIT_PREDICATE = "urn:lorafirst:permit:v1"
 APPROVAL_PREDICATE = "urn:lorafirst:approval:v1"
+ROLLBACK_PREDICATE = "urn:lorafirst:rollback:v1"
 """Name the forms of what is signed; a changed form gets another number."""
 
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"

@@ -13,6 +13,7 @@ from data_contracts.records.bases import (
     JustificationBasis,
     NeedBasis,
     PowerBasis,
+    PromotionBasis,
     QualityBasis,
     ServingBasis,
 )
@@ -35,6 +36,7 @@ from tasks.decisions.gates import (
     decide_justification,
     decide_need,
     decide_power,
+    decide_promotion,
     decide_quality,
 )
 
@@ -125,6 +127,20 @@ def decide(
                 alpha=_alpha(_registered(basis.registration, registration), basis.look),
                 look=basis.look,
                 guardrails=_guardrails(basis.guardrails, full, cited),
+                registration=basis.registration,
+            )
+        case PromotionBasis():
+            challenger = cited.scored(basis.challenger, policy.metric)
+            return decide_promotion(
+                challenger,
+                None if basis.champion is None else cited.scored(basis.champion, policy.metric),
+                cited.scored(basis.anchor, policy.metric),
+                permit=basis.permit,
+                slices={each.rule: _members(each.members.flags(), challenger) for each in basis.slices},
+                policy=policy,
+                run_id=run_id,
+                alpha=_alpha(_registered(basis.registration, registration), Split.GATE),
+                rows_champion_learned=basis.rows_champion_learned,
                 registration=basis.registration,
             )
 

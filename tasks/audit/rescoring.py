@@ -14,7 +14,7 @@ from data_contracts.errors import one_line
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
-from data_contracts.records.settings import RunSettings
+from data_contracts.records.settings import Precision, RunSettings
 from data_contracts.records.snapshot import Snapshot
 from data_contracts.records.verification import Check, CheckResult, FoundFault, Verification
 from tasks.audit.verify.held import UNREADABLE, Held, hold
@@ -27,8 +27,9 @@ from tasks.training.loading import Head
 from tasks.training.quiet import quiet_libraries
 from tasks.training.score import score
 
-_TOLERANCE = 1e-3
-"""Of a loss in nats, or a probability: another processor or version of torch rounds otherwise."""
+_TOLERANCES = {Precision.AUTO: 1e-3, Precision.FLOAT32: 1e-3, Precision.BFLOAT16: 0.1}
+"""Of a loss in nats, or a probability: another processor or version of torch rounds otherwise, and in
+bfloat16, of which a value has three decimal digits, much more so."""
 _COMPARED = ("right_label_probability", "completion_loss", "nats_per_token")
 """Columns that come from the model and from nothing else."""
 
@@ -121,7 +122,7 @@ def _again(held: Held, asked: _Asked, count: int) -> Iterator[FoundFault]:
             return
         for name in (name for name in _COMPARED if name in due and name in found.columns):
             given, told = float(found.columns[name][number]), float(due[name])
-            if abs(given - told) > _TOLERANCE:
+            if abs(given - told) > _TOLERANCES[settings.model.precision]:
                 what = f"the artifact gives {name} {given:.4g}, and the file says {told:.4g}"
                 yield _fault(f"{asked.name}/{SCORES_FILE}", f"row {due['row_id']}: {what}")
 
@@ -149,7 +150,7 @@ def _scored(
             base=base,
             artifact=asked.artifact,
             rung=Rung(asked.record.rung),
-            head=Head(task=snapshot.task, labels=snapshot.labels, pad_token_id=tokenizer.pad_token_id),
+            head=Head(snapshot.task, snapshot.labels, tokenizer.pad_token_id, settings.model.precision),
             rows=encoded,
             tokenizer=tokenizer,
             generation=settings.generation,

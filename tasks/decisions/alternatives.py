@@ -21,6 +21,9 @@ _LEFT: dict[tuple[Gate, Verdict], tuple[str, ...]] = {
     (Gate.ESCALATION, Verdict.PASS): ("To end with no model: full fine-tuning is allowed once.",),
     (Gate.ESCALATION, Verdict.INCONCLUSIVE): ("Full fine-tuning: a person's answer is missing.",),
     (Gate.JUSTIFICATION, Verdict.PASS): ("To offer the pilot: full fine-tuning is better by its margin.",),
+    (Gate.PROMOTION, Verdict.PASS): ("To keep the champion: the challenger is shown to be no worse.",),
+    (Gate.PROMOTION, Verdict.FAIL): ("To promote the challenger: a rule that decides failed.",),
+    (Gate.PROMOTION, Verdict.INCONCLUSIVE): ("To promote the challenger: that it is no worse is not shown.",),
 }
 
 

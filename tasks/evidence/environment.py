@@ -11,7 +11,7 @@ from getpass import getuser
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from data_contracts.records.evidence import Environment
+from data_contracts.records.evidence import Accelerator, Environment
 
 DATA_PACKAGES = (
     *("datasets", "great-expectations", "pandas", "pyarrow", "transformers", "tokenizers"),
@@ -25,7 +25,8 @@ SCORING_PACKAGES = (*TRAINING_PACKAGES, "scikit-learn", "scipy", "rouge-score", 
 _ALL = ("lorafirst", "prefect", "scipy", *DATA_PACKAGES, *SCORING_PACKAGES)
 
 
-def capture_environment() -> Environment:
+def capture_environment(accelerator: Accelerator | None = None) -> Environment:
+    """This machine and what is installed on it; the GPU must be named, because nothing here imports torch."""
     commit = _git("rev-parse", "HEAD")
     return Environment(
         python=platform.python_version(),
@@ -34,6 +35,7 @@ def capture_environment() -> Environment:
         processor_count=os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages=package_versions(_ALL),
+        accelerator=accelerator,
         code=code_digest("data_contracts", "tasks", "flows"),
         commit=commit,
         commit_is_clean=None if commit is None else _git("status", "--porcelain") == "",

@@ -18,7 +18,7 @@ class RunContext:
     cache: Path
     """Where converted base models are kept."""
     memory_bytes: int
-    """Of this machine."""
+    """What each training process can have; a model that is parted over them needs less."""
 
     @property
     def store(self) -> StageStore:

@@ -30,6 +30,7 @@ def measure_distance(context: RunContext, findings: Findings) -> DomainDistance:
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": context.settings.model.max_tokens,
+            "precision": context.settings.model.precision.value,
             "general_text": digest_file(GENERAL_TEXT),
         },
         code=code_digest(
@@ -43,6 +44,7 @@ def measure_distance(context: RunContext, findings: Findings) -> DomainDistance:
             base,
             encoded(context, base, snapshot, Split.TUNE),
             tokenizer_of(base),
+            precision=context.settings.model.precision,
             progress=StageProgress("domain distance"),
         )
 

@@ -17,10 +17,10 @@ from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ReplayEvidence, Snapshot, Split
 from data_contracts.records.tables import TableFile
 from tasks.evidence.dossier import Dossier
-from tasks.evidence.environment import capture_environment
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE, Stored
+from tasks.stages.computing import memory_of_each
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.training import train_full, training_key
@@ -116,7 +116,7 @@ def train_for_run(dossier: Dossier, *, pilot: str, learning_rate: float, seed: i
             remedy="start the run itself, which asks for this where its policy and evidence allow it",
         )
     settings = RunSettings.model_validate(dossier.request().settings)
-    memory = capture_environment().memory_bytes
+    memory = memory_of_each(settings.compute.processes)
     context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), memory)
     findings = Findings(base=resolve_base_model(settings.model.source, context.cache))
     folder = dossier.folder / "snapshot"

@@ -24,6 +24,7 @@ from tasks.decisions.forecast import (
     shape_of,
     system_for,
 )
+from tasks.training.devices import accelerator, precision_here
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,14 @@ def job_of(
             accumulated=training.effective_batch_size // training.rows_in_memory,
             evaluation_tokens=longest_tune,
         ),
-        system=system_for(config),
+        system=_system_here(settings, config),
         exact=exact,
     )
+
+
+def _system_here(settings: RunSettings, config: Mapping[str, Any]) -> System:
+    precision = precision_here(settings.model.precision)
+    return system_for(config, on_gpu=accelerator() is not None, precision=precision.value)
 
 
 def longest_row(rows: Path, split: Split, max_tokens: int) -> int | None:

@@ -88,7 +88,7 @@ def need_gate(context: RunContext, findings: Findings) -> None:
 @task(name="gate fit", cache_policy=NO_CACHE)
 def fit_gate(context: RunContext, findings: Findings) -> None:
     """Decides, and settles which method the first pilot takes."""
-    available = memory_of_a_process(context)
+    available = context.memory_bytes
     job = _job(context, findings)
     methods = pilot_candidates(context.settings)
     forecasts = [job.of(method) for method in methods]
@@ -152,7 +152,7 @@ def escalation_gate(context: RunContext, findings: Findings) -> None:
         processor_hours_of_full=policy.seeds.to_pass
         * hours_of_full(job, settings, best.settings, evidence, steps=best.full_steps),
         peak_memory_bytes_of_full=job.of(escalated_method(settings)).needed_memory_bytes,
-        available_memory_bytes=memory_of_a_process(context),
+        available_memory_bytes=context.memory_bytes,
         requested_by=context.dossier.request().requested_by,
         approval=asked.answer.approval,
         signed_by=asked.answer.signed_by,
@@ -222,11 +222,6 @@ def _base(context: RunContext, findings: Findings, split: Split) -> ScoredBasis:
 
 def _distance(findings: Findings) -> str | None:
     return None if findings.distance is None else findings.distance.digest()
-
-
-def memory_of_a_process(context: RunContext) -> int:
-    """Its share of this machine's, where several train together; a model that is parted needs less."""
-    return context.memory_bytes // context.settings.compute.processes
 
 
 def _base_name(findings: Findings) -> str:

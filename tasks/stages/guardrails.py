@@ -126,7 +126,12 @@ def general_text_stage(
     subject = findings.subject(trained)
     key = StageKey(
         stage="general-text",
-        inputs={"base": base.identity(), "artifact": subject.digest, "text": digest_file(GENERAL_TEXT)},
+        inputs={
+            "base": base.identity(),
+            "artifact": subject.digest,
+            "text": digest_file(GENERAL_TEXT),
+            "precision": context.settings.model.precision.value,
+        },
         code=code_digest(*_CODE),
         packages=package_versions(SCORING_PACKAGES),
     )
@@ -137,7 +142,7 @@ def general_text_stage(
             base=Path(base.folder),
             artifact=subject.artifact,
             rung=subject.rung,
-            head=head_of(snapshot.record, tokenizer),
+            head=head_of(context, snapshot.record, tokenizer),
             tokenizer=tokenizer,
             texts=general_sentences(),
             progress=StageProgress("general text"),
@@ -174,6 +179,7 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
             "snapshot": snapshot.record.digest(),
             "generation": context.settings.generation.model_dump(mode="json"),
             "max_tokens": context.settings.model.max_tokens,
+            "precision": context.settings.model.precision.value,
             # A ratio of two machines would say nothing.
             "machine": [platform.node(), os.cpu_count()],
         },
@@ -187,7 +193,7 @@ def serving_stage(context: RunContext, findings: Findings, trained: Trained | No
             base=Path(base.folder),
             artifact=subject.artifact,
             rung=subject.rung,
-            head=head_of(snapshot.record, tokenizer),
+            head=head_of(context, snapshot.record, tokenizer),
             rows=encoded(context, base, snapshot, Split.TUNE),
             tokenizer=tokenizer,
             generation=context.settings.generation,

@@ -1,5 +1,6 @@
 """What will be decided is written down, and every look at the gate rows is counted, before it is taken."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from prefect import task
@@ -96,9 +97,19 @@ def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
     """
     registration, snapshot = findings.registration, findings.snapshot
     assert registration is not None and snapshot is not None
-    policy, record = context.settings.policy, snapshot.record
-    ids = read_slice_columns(snapshot.folder, record.split(split), record.task).row_ids
-    sketch, inputs = sketch_rows(ids), inputs_of(context, findings)
+    ids = read_slice_columns(snapshot.folder, snapshot.record.split(split), snapshot.record.task).row_ids
+    take_look(context, registration, ids, split, inputs_of(context, findings))
+
+
+def take_look(
+    context: RunContext, registration: Registration, row_ids: Sequence[str], split: Split, inputs: str
+) -> None:
+    """Notes a look at ``row_ids`` by whatever ``inputs`` names, unless it is there already.
+
+    Raises:
+        LookRefusedError: others have used the rows up.
+    """
+    policy, sketch = context.settings.policy, sketch_rows(row_ids)
     own = sum(look.alpha for look in registration.looks)
     book = look_book(context)
     with book.locked():
@@ -112,8 +123,8 @@ def reserve_look(context: RunContext, findings: Findings, split: Split) -> None:
         blocks = policy.looks.on_exhausted is OnBreach.BLOCK
         if blocks and not looks_are_left(others.alpha, own, policy):
             raise LookRefusedError(
-                f"The {split.value} rows were looked at {others.count} times, some of them since this run "
-                "was registered, and may not be again.\n"
+                f"The {split.value} rows were looked at {others.count} times for {registration.hypothesis}, "
+                "some of them since this run was registered, and may not be again.\n"
                 "  to do: raise splits.rotation to draw new gate rows, and run again"
             )
         look = Look(

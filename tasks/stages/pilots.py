@@ -123,6 +123,7 @@ def try_rate(
             "base": base.identity(),
             "snapshot": snapshot.record.digest(),
             "max_tokens": run.model.max_tokens,
+            "precision": run.model.precision.value,
             "training": training.decisive(),
             "pilot": tried.model_dump(mode="json"),
             "method": method_identity(tried.method),

@@ -1,7 +1,5 @@
 """The plan: what every rung would take, and which one the fit gate would take, from the settings alone."""
 
-import os
-
 from data_contracts.model_configs import read_model_config
 from data_contracts.records.forecast import Forecast
 from data_contracts.records.plan import Plan, RungPlan
@@ -9,9 +7,11 @@ from data_contracts.records.settings import RunSettings
 from tasks.decisions.forecast import RUNGS, Speed, first_that_fits, what_would_fit
 from tasks.decisions.forecast.work import operations_per_step
 from tasks.decisions.gates.fit import memory_rule
+from tasks.stages.computing import memory_bytes, resolved
 from tasks.stages.forecasting import Job, job_of, pilot_candidates, pilot_method
 from tasks.stages.plan_rows import Glance, glance_at
 from tasks.stages.plan_speed import speed_from_history, speed_from_probe, untimed
+from tasks.training.devices import accelerator
 from tasks.training.fit import planned_steps
 
 
@@ -21,11 +21,12 @@ def make_plan(settings: RunSettings, *, probe: bool = False) -> Plan:
     Raises:
         InputError: the model or the data cannot be read.
     """
+    settings = resolved(settings)
     config = read_model_config(settings.model.source)
     glance = glance_at(settings)
     job = job_of(settings, config, labels=glance.labels)
     speed = _speed(settings, job, glance, probe)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_bytes()
     candidates = pilot_candidates(settings)
     forecasts = [job.of(method) for method in candidates]
     rule = memory_rule(
@@ -45,6 +46,7 @@ def make_plan(settings: RunSettings, *, probe: bool = False) -> Plan:
         mean_tokens=glance.mean_tokens,
         timing=speed.timing.value,
         available_memory_bytes=available,
+        on_gpu=accelerator() is not None,
         machine_hour_price=settings.machine_hour_price,
         rungs=tuple(_rung(settings, job, glance, speed, rung, available) for rung in RUNGS),
         chosen=None if chosen is None else chosen.rung,

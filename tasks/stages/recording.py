@@ -15,9 +15,11 @@ from data_contracts.records.looks import Look, Registration
 from data_contracts.records.manifest import Manifest
 from data_contracts.records.permit import Permit
 from data_contracts.records.statements import DECISION_PREDICATE, MANIFEST_PREDICATE, PERMIT_PREDICATE
+from tasks.audit.verify.promotion import DECISION, POLICY
 from tasks.decisions.alternatives import alternatives_to
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.dossier import REQUEST
+from tasks.evidence.files import write_atomically
 from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
@@ -67,6 +69,15 @@ def record_decision(context: RunContext, findings: Findings, judgement: Judgemen
 def record_question(context: RunContext, quality: Decision) -> None:
     """The run is about to end, and waits for a person's answer about what ``quality`` shows."""
     _note(context, EntryKind.QUESTION, subject_of(quality), actor="gate escalation")
+
+
+def record_promotion(context: RunContext, record: DecisionRecord, subjects: dict[str, Digest]) -> None:
+    """Writes what the promotion gate decided into the promotion's folder, and enters it."""
+    judgement = record.judgement
+    envelope = _signed(record, subjects, DECISION_PREDICATE)
+    context.dossier.write_record(POLICY, context.settings.policy)
+    write_atomically(context.dossier.folder / DECISION, envelope)
+    _note(context, EntryKind.of(judgement.decision), judgement.digest(), actor="gate promotion")
 
 
 def sign_permit(permit: Permit) -> bytes:

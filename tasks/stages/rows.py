@@ -13,8 +13,9 @@ from tasks.stages.context import RunContext
 from tasks.training.loading import Head
 
 
-def head_of(snapshot: Snapshot, tokenizer: Any) -> Head:
-    return Head(task=snapshot.task, labels=snapshot.labels, pad_token_id=tokenizer.pad_token_id)
+def head_of(context: RunContext, snapshot: Snapshot, tokenizer: Any) -> Head:
+    precision = context.settings.model.precision
+    return Head(snapshot.task, snapshot.labels, tokenizer.pad_token_id, precision)
 
 
 def tokenizer_of(base: BaseModelRecord) -> Any:

@@ -10,6 +10,7 @@ from data_contracts.errors import LookRefusedError
 from data_contracts.records.evidence import ArtifactKind, ScoringEvidence
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import Precision
 from data_contracts.records.snapshot import Split
 from data_contracts.row_salts import read_names
 from tasks.evidence.environment import SCORING_PACKAGES, code_digest, package_versions
@@ -50,13 +51,13 @@ def readable(rung: Rung) -> str:
     return f"the {rung} pilot" if adapts(rung) else f"fine-tuning by {rung}"
 
 
-def method_of(rung: Rung, artifact: Path | None, task: Task) -> str:
+def method_of(rung: Rung, artifact: Path | None, task: Task, precision: Precision) -> str:
     """How an artifact was asked, in a sentence."""
     if rung == Rung.BASELINE:
         return _BASES[task]
-    base = "base in 4-bit NF4" if is_quantised(rung) else "float32 base"
+    base = "base in 4-bit NF4" if is_quantised(rung) else f"{precision} base"
     adapter = artifact is not None and artifact.name == ArtifactKind.ADAPTER
-    told = f"{rung} adapter on the {base}" if adapter else f"whole model in float32, trained by {rung}"
+    told = f"{rung} adapter on the {base}" if adapter else f"whole model in {precision}, trained by {rung}"
     return f"{told}{_ASKED[task]}"
 
 
@@ -108,6 +109,7 @@ def _score(
             "snapshot": snapshot.record.digest(),
             "split": split.value,
             "max_tokens": settings.model.max_tokens,
+            "precision": settings.model.precision.value,
             "generation": settings.generation.model_dump(mode="json") if instruction else None,
             "examples_in_prompt": examples_in_prompt,
             "scorers": scorers.key(),
@@ -122,7 +124,7 @@ def _score(
 
     def build(folder: Path) -> ScoringEvidence:
         tokenizer = tokenizer_of(base)
-        method = method_of(rung, artifact, snapshot.record.task)
+        method = method_of(rung, artifact, snapshot.record.task, settings.model.precision)
         rows = encoded(context, base, snapshot, split)
         if examples_in_prompt:
             shown = encoded_with_examples(context, base, snapshot, split, count=examples_in_prompt)
@@ -134,7 +136,7 @@ def _score(
                 base=Path(base.folder),
                 artifact=artifact,
                 rung=rung,
-                head=head_of(snapshot.record, tokenizer),
+                head=head_of(context, snapshot.record, tokenizer),
                 rows=rows,
                 tokenizer=tokenizer,
                 generation=settings.generation,

@@ -1,9 +1,9 @@
-"""How Trainer is set up: float32, AdamW, a linear schedule, rows in the order they are given."""
+"""How Trainer is set up: precision, AdamW, a linear schedule, rows in the order they are given."""
 
 import math
 from typing import Any
 
-from data_contracts.records.settings import TrainingSettings
+from data_contracts.records.settings import Precision, TrainingSettings
 from tasks.training.course import Course
 from tasks.training.sharding import world_size
 
@@ -21,12 +21,14 @@ def training_arguments(
     learning_rate: float,
     total_steps: int,
     seed: int,
+    precision: Precision,
 ) -> Any:
+    """transformers' ``TrainingArguments``, for one GPU a process where there are any."""
     import torch
     from transformers import TrainingArguments
 
     every = max(1, math.ceil(total_steps / training.curve_points))
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=scratch,
         max_steps=total_steps,
         per_device_train_batch_size=course.micro_batch_size,
@@ -50,7 +52,7 @@ def training_arguments(
         seed=seed,
         data_seed=seed,
         use_cpu=not torch.cuda.is_available(),
-        bf16=False,
+        bf16=precision is Precision.BFLOAT16,
         fp16=False,
         report_to="none",
         disable_tqdm=True,
@@ -59,3 +61,6 @@ def training_arguments(
         remove_unused_columns=False,
         push_to_hub=False,
     )
+    # Of several GPUs one process takes one: Trainer would spread it over all of them (DataParallel).
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments

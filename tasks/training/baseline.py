@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from data_contracts.progress import Progress, silent
 from tasks.training.batching import batches_by_length, pad_batch
+from tasks.training.devices import placement
 from tasks.training.methods.kinds import Model
 from tasks.training.quiet import quiet_libraries
 
@@ -123,7 +124,7 @@ def embed(base: Path, rows: Any, *, progress: Progress, what: str) -> NDArray[np
 
 
 def load_encoder(base: Path) -> Model:
-    """The base without any head, in float32."""
+    """The base without any head, in float32, on whatever computes here."""
     import torch
     from transformers import AutoModel
 
@@ -134,6 +135,7 @@ def load_encoder(base: Path) -> Model:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            **placement(),
         ).eval()
 
 
@@ -141,11 +143,11 @@ def mean_states(model: Model, token_ids: Sequence[Sequence[int]]) -> NDArray[np.
     """Mean-pooled last hidden states of one batch, (batch, width)."""
     import torch
 
-    padded = pad_batch(token_ids, pad=0)
+    padded = pad_batch(token_ids, pad=0).to(model.device)
     with torch.inference_mode():
         hidden = model(
             input_ids=padded.ids, attention_mask=padded.attention
         ).last_hidden_state  # (batch, tokens, width)
         weights = padded.attention.unsqueeze(-1).to(hidden.dtype)
-        means: NDArray[np.float64] = ((hidden * weights).sum(1) / weights.sum(1)).numpy()
+        means: NDArray[np.float64] = ((hidden * weights).sum(1) / weights.sum(1)).cpu().numpy()
     return means

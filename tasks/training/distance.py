@@ -11,6 +11,7 @@ from data_contracts.progress import Progress, silent
 from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import BaseModelRecord, DomainDistance, TextMeasure
 from data_contracts.records.metrics import Task
+from data_contracts.records.settings import Precision
 from tasks.training.base_model import generates_text
 from tasks.training.continuation import bits_per_byte
 from tasks.training.general_text import (
@@ -27,7 +28,12 @@ _NO_LOSS = "{architecture} has no head that predicts the next token, so that no 
 
 
 def domain_distance(
-    base: BaseModelRecord, rows: Any, tokenizer: Any, *, progress: Progress = silent
+    base: BaseModelRecord,
+    rows: Any,
+    tokenizer: Any,
+    *,
+    precision: Precision = Precision.FLOAT32,
+    progress: Progress = silent,
 ) -> DomainDistance:
     """The bare base on ``rows``, beside the same on the general text.
 
@@ -47,7 +53,7 @@ def domain_distance(
             remedy="raise model.max_tokens, so that answers are not cut off",
         )
     general = plain_text(general_sentences(), tokenizer)
-    model = _language_model(base)
+    model = _language_model(base, precision)
     return DomainDistance(
         data=_measured(model, data, tokenizer, progress, "distance, data"),
         general=_measured(model, general, tokenizer, progress, "distance, general text"),
@@ -70,10 +76,10 @@ def _predicted(rows: Any, tokenizer: Any) -> PredictedText:
     )
 
 
-def _language_model(base: BaseModelRecord) -> Model | None:
+def _language_model(base: BaseModelRecord, precision: Precision) -> Model | None:
     if not generates_text(base):
         return None
-    return load_base(Path(base.folder), Head(Task.INSTRUCTION, ())).model.eval()
+    return load_base(Path(base.folder), Head(Task.INSTRUCTION, (), precision=precision)).model.eval()
 
 
 def _measured(

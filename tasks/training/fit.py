@@ -1,7 +1,7 @@
 """Training one rung with transformers' Trainer: what it may train, in which order rows come, what it reports.
 
-Float32 throughout, on one process or, started by torchrun, on several. How it survives being killed, asked to
-end, or short of memory is in ``survival``.
+In float32, or with matrix products in bfloat16; on one process or, started by torchrun, on several. How it
+survives being killed, asked to end, or short of memory is in ``survival``.
 """
 
 import math
@@ -22,6 +22,7 @@ from tasks.training.determinism import deterministic_algorithms
 from tasks.training.inputs import TrainingInputs
 from tasks.training.interruptions import stop_requests
 from tasks.training.keeping import Keeper, writing
+from tasks.training.loading import Head
 from tasks.training.memory import shortage_explained
 from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
@@ -102,7 +103,9 @@ def fit(
             course.micro_batch_size = rows_at_once(course.micro_batch_size, training.effective_batch_size)
             trainer = trainer_class()(
                 model=model,
-                args=training_arguments(scratch, training, course, given.learning_rate, total_steps, seed),
+                args=training_arguments(
+                    scratch, training, course, given.learning_rate, total_steps, seed, head.precision
+                ),
                 train_dataset=mixture.rows,
                 eval_dataset=_by_length(given.tune.select_columns(["input_ids", "labels"])),
                 data_collator=tensors.collate,
@@ -128,6 +131,7 @@ def fit(
             artifact,
             base_name=given.base_name,
             base_digest=given.base_digest,
+            precision=head.precision,
         )
     wait_for_all()
     steps = trainer.state.global_step
@@ -146,16 +150,19 @@ def fit(
             effective_batch_size=training.effective_batch_size,
             micro_batch_size=course.micro_batch_size,
         ),
-        conditions=_conditions(course, model, deterministic=deterministic, sharded=sharded),
+        conditions=_conditions(course, model, head, deterministic=deterministic, sharded=sharded),
         earlier=Cost(seconds=course.seconds, cpu_seconds=course.cpu_seconds, peak_memory_bytes=0),
     )
 
 
-def _conditions(course: Course, model: Any, *, deterministic: bool, sharded: bool) -> TrainingConditions:
+def _conditions(
+    course: Course, model: Any, head: Head, *, deterministic: bool, sharded: bool
+) -> TrainingConditions:
     import torch
 
     return TrainingConditions(
         device=model.device.type,
+        precision=head.precision,
         torch_threads=torch.get_num_threads(),
         deterministic_algorithms=deterministic,
         processes=world_size(),

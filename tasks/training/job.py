@@ -7,7 +7,7 @@ from typing import Any, Self
 from data_contracts.records.base import Record
 from data_contracts.records.metrics import Task
 from data_contracts.records.permit import Permit, Redemption
-from data_contracts.records.settings import FullSettings, PilotSettings, TrainingSettings
+from data_contracts.records.settings import FullSettings, PilotSettings, Precision, TrainingSettings
 from tasks.training.inputs import TrainingInputs
 from tasks.training.loading import Head
 from tasks.training.rungs import FullRung, PilotRung
@@ -49,6 +49,7 @@ class TrainingJob(Record):
     task: Task
     labels: tuple[str, ...]
     pad_token_id: int | None
+    precision: Precision
     pilot: PilotSettings | None
     permitted: PermittedWork | None
     """Set where base weights are updated; exactly one of the two is."""
@@ -67,6 +68,7 @@ class TrainingJob(Record):
             task=given.head.task,
             labels=given.head.labels,
             pad_token_id=given.head.pad_token_id,
+            precision=given.head.precision,
             pilot=given.rung.settings if isinstance(given.rung, PilotRung) else None,
             permitted=PermittedWork.of(given.rung) if isinstance(given.rung, FullRung) else None,
             training=given.training,
@@ -86,7 +88,7 @@ class TrainingJob(Record):
             base=self.base,
             base_name=self.base_name,
             base_digest=self.base_digest,
-            head=Head(task=self.task, labels=self.labels, pad_token_id=self.pad_token_id),
+            head=Head(self.task, self.labels, self.pad_token_id, self.precision),
             rung=self.rung(),
             tokenizer=tokenizer,
             training=self.training,

@@ -7,7 +7,9 @@ from typing import Any
 from data_contracts.errors import InputError
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
+from data_contracts.records.settings import Precision
 from tasks.training.base_model import auto_class
+from tasks.training.devices import placement, torch_dtype
 from tasks.training.methods.kinds import AdapterMethod, Model
 from tasks.training.methods.registry import methods
 from tasks.training.quiet import quiet_libraries
@@ -30,6 +32,8 @@ class Head:
     """Sorted labels of a classification task; empty for an instruction task."""
     pad_token_id: int | None = None
     """The tokenizer's; a decoder with a classifier's head reads it to find each row's last token."""
+    precision: Precision = Precision.FLOAT32
+    """In which it computes what it produces; resolved, so never ``auto``."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,14 @@ class LoadedModel:
 
 
 def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedModel:
-    """The base model for ``head``; ``quantised`` keeps its linear layers in 4-bit NF4."""
-    import torch
+    """The base model for ``head`` on whatever computes here, in its precision; ``quantised`` keeps its linear
+    layers in 4-bit NF4."""
     from transformers import BitsAndBytesConfig
 
+    computed = torch_dtype(head.precision)
     options: dict[str, Any] = {
-        "dtype": torch.float32,
+        "dtype": computed,
+        **placement(),
         "local_files_only": True,
         "trust_remote_code": False,
         "use_safetensors": True,
@@ -57,7 +63,7 @@ def load_base(folder: Path, head: Head, *, quantised: bool = False) -> LoadedMod
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
+            bnb_4bit_compute_dtype=computed,
             # A new head is trained, which four bits cannot be; unset keeps the library's own exceptions.
             llm_int8_skip_modules=list(_HEADS) if head.task is Task.CLASSIFICATION else None,
         )

@@ -4,19 +4,20 @@
 that trains goes through ``prepare``, and ``prepare`` knows no other way to leave base weights trainable.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from data_contracts.errors import InputError, PermitRefusedError
 from data_contracts.records.permit import Permit, Redemption, refuse_if
 from data_contracts.records.rungs import Rung
-from data_contracts.records.settings import FullSettings, PilotSettings
+from data_contracts.records.settings import FullSettings, PilotSettings, Precision
 from tasks.training.loading import Head, LoadedModel, load_base, make_methods_known, require_same_base
 from tasks.training.methods.blocks import block_names, promise_of
 from tasks.training.methods.kinds import AdapterMethod, Model, Place, Promise
 from tasks.training.methods.registry import adapter_method, weights_method
 from tasks.training.quiet import quiet_libraries
+from tasks.training.sharding import world_size
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ class Prepared:
 def prepare(
     base: Path, head: Head, rung: PilotRung | FullRung, *, seed: int, total_steps: int = 1
 ) -> Prepared:
-    """The model with exactly the rung's weights trainable, in float32.
+    """The model with exactly the rung's weights trainable, and these in float32.
 
-    The seed fixes the new weights: adapters, and a classifier's head. ``total_steps`` is what training will
-    take, for methods with a schedule of their own.
+    A frozen base is in the head's precision, in which it will be served. The seed fixes the new weights:
+    adapters, and a classifier's head. ``total_steps`` is what training will take, for methods with a schedule
+    of their own.
 
     Raises:
         PermitRefusedError: base weights would be updated and no permit covers that; no weight is read before.
@@ -123,12 +125,19 @@ def prepare(
         case PilotRung(settings=settings):
             method = adapter_method(settings.method)
             _seed(seed)
-            loaded = load_base(base, head, quantised=method.quantised)
+            # FSDP parts only what is of one type, and adapters are float32.
+            parted = world_size() > 1 and method.shardable
+            loaded = load_base(base, in_float32(head) if parted else head, quantised=method.quantised)
             model = _with_adapter(loaded, head, settings, method, total_steps)
             start = _trained_values(model) if method.changes_base_at_start else None
             return Prepared(model, method, start)
         case _:
             raise PermitRefusedError(f"Training was refused: {rung!r} is not a rung of the ladder.")
+
+
+def in_float32(head: Head) -> Head:
+    """The same head, computing in float32."""
+    return replace(head, precision=Precision.FLOAT32)
 
 
 def adapted_module_names(model: Model) -> tuple[str, ...]:
@@ -149,7 +158,7 @@ def adapted_module_names(model: Model) -> tuple[str, ...]:
 def _with_base_weights(base: Path, head: Head, rung: FullRung, seed: int) -> Model:
     method = weights_method(rung.settings.method)
     _seed(seed)
-    loaded = load_base(base, head)
+    loaded = load_base(base, in_float32(head))
     model, promise = loaded.model, Promise()
     if method.from_pilot:
         model, promise = _merged_pilot(model, rung)
@@ -200,6 +209,10 @@ def _with_adapter(
     saved_whole = set(getattr(configuration, "modules_to_save", None) or ()) - set(fresh)
     with quiet_libraries():
         adapted = get_peft_model(model, configuration)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            # A step of AdamW is smaller than what 16 bits can add to a weight.
+            parameter.data = parameter.data.float()
     trained = [of_base[id(p)] for p in adapted.parameters() if p.requires_grad and id(p) in of_base]
     refused = sorted(saved_whole) + [name for name in trained if not name.startswith(tuple(fresh))]
     if refused:

@@ -5,16 +5,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from data_contracts.records.settings import Precision
+from tasks.training.devices import torch_dtype
 from tasks.training.loading import ADAPTER_WEIGHTS, BASE_MODEL, Head, with_adapter
 from tasks.training.quiet import quiet_libraries
-from tasks.training.rungs import Prepared
+from tasks.training.rungs import Prepared, in_float32
 from tasks.training.sharding import gathered_state, is_first
 
 
 def save_trained(
-    prepared: Prepared, tokenizer: Any, artifact: Path, *, base_name: str, base_digest: str
+    prepared: Prepared,
+    tokenizer: Any,
+    artifact: Path,
+    *,
+    base_name: str,
+    base_digest: str,
+    precision: Precision,
 ) -> None:
     """Into the folder ``artifact``; an adapter names the model it belongs to, and holds its digest.
+
+    A whole model is written in the ``precision`` in which it will be served, an adapter in float32.
 
     Where several processes train every one of them must ask; the first writes.
     """
@@ -23,7 +33,7 @@ def save_trained(
         return
     artifact.mkdir(parents=True, exist_ok=True)
     if prepared.method is None:
-        _save_model(prepared.model, tokenizer, artifact, state)
+        _save_model(prepared.model, tokenizer, artifact, precision, state)
         return
     for settings in prepared.model.peft_config.values():
         settings.base_model_name_or_path = base_name
@@ -79,14 +89,26 @@ def _name_base(file: Path, base_digest: str) -> None:
 
 
 def merge(base: Path, adapter: Path, head: Head, tokenizer: Any, artifact: Path) -> None:
-    """The adapter merged into the float32 base, as a whole model in the folder ``artifact``."""
-    merged = with_adapter(base, adapter, head, quantised=False).merge_and_unload()
+    """The adapter merged into the base in float32, as a whole model in the folder ``artifact``.
+
+    Written in the precision of ``head``, in which it will be served.
+    """
+    merged = with_adapter(base, adapter, in_float32(head), quantised=False).merge_and_unload()
     artifact.mkdir(parents=True, exist_ok=True)
-    _save_model(merged, tokenizer, artifact)
+    _save_model(merged, tokenizer, artifact, head.precision)
 
 
-def _save_model(model: Any, tokenizer: Any, artifact: Path, state: dict[str, Any] | None = None) -> None:
-    if state is not None:
+def _save_model(
+    model: Any, tokenizer: Any, artifact: Path, precision: Precision, state: dict[str, Any] | None = None
+) -> None:
+    dtype = torch_dtype(precision)
+    if state is None:
+        model = model.to(dtype)
+    else:
+        state = {
+            name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()
+        }
+        model.config.dtype = dtype
         # Else transformers would gather once more, and wait for processes that do not come.
         model.config.distributed_config = None
     with quiet_libraries():

@@ -243,7 +243,7 @@ def completion_losses(
             rows_of = supervised[:, kept].nonzero()[:, 0]  # (supervised tokens,)
             # Prompts are most of the tokens, and a softmax over the vocabulary is most of the work.
             each = torch.nn.functional.cross_entropy(
-                logits[supervised[:, kept]], targets[supervised], reduction="none"
+                logits[supervised[:, kept]].float(), targets[supervised], reduction="none"
             )
             sums = torch.zeros(len(batch), dtype=torch.float64, device=each.device)
             sums.index_add_(0, rows_of, each.double())

@@ -1,15 +1,18 @@
 """One real Prefect API for the session, and small real runs."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from data_contracts.records.decision import Outcome
 from data_contracts.settings_file import load_settings
+from flows.command_line import app
 from flows.running import run_here
 from tests.conftest import MINILM
 
@@ -109,3 +112,91 @@ def write_run(short_minilm: Path, tmp_path: Path) -> WriteRun:
         return config
 
     return write
+
+
+@pytest.fixture(scope="session")
+def runs(api: str, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Dossiers, in one output folder, of two runs that accepted a model, of one that did not, and of one that
+    accepted a much worse one."""
+    folder = tmp_path_factory.mktemp("registry")
+    data = write_rows(folder / "rows.jsonl", ANSWERED)
+    made = []
+    for seed, target, steps in ((1, 11.0, 30), (2, 11.0, 30), (3, 0.5, 30), (4, 11.0, 2)):
+        config = folder / f"run-{seed}.yaml"
+        settings = topics(data, tiny_llama, folder / "runs", seed=seed, target=target, steps=steps)
+        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        report = run_here(load_settings(config), quiet=True)
+        assert report.outcome.accepted is (target > 1.0), report.sentence
+        made.append(Path(report.dossier))
+    return tuple(made)
+
+
+def write_rows(path: Path, answered: Iterable[tuple[str, str, str]]) -> Path:
+    """A file of prompts and completions."""
+    rows = [{"prompt": prompt, "completion": answer} for prompt, answer, _ in answered]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def topics(
+    data: Path, base: Path, output: Path, *, seed: int = 1, target: float = 11.0, steps: int = 30
+) -> dict[str, Any]:
+    """Settings of a run of seconds, of the model ``topics``."""
+    return small_settings(
+        data,
+        name="topics",
+        task="instruction",
+        model={"source": str(base)},
+        splits={"train": 0.5, "tune": 0.1},
+        policy={
+            "metric": "completion_loss",
+            "target": target,
+            "margin": 0.1,
+            "need": {"examples_in_prompt": 0},
+            "power": {"standard_deviation": 2.0},
+            "promotion": {"margin": 1.0},
+        },
+        pilot={"learning_rate": 3e-2},
+        training={"max_steps": steps},
+        generation={"max_new_tokens": 2},
+        seed=seed,
+        output=str(output),
+    )
+
+
+@pytest.fixture
+def output(runs: tuple[Path, ...], tmp_path: Path) -> Path:
+    """The same runs with a registry of their own."""
+    folder = tmp_path / "runs"
+    shutil.copytree(runs[0].parent, folder, copy_function=shutil.copy2)
+    return folder
+
+
+def call(output: Path, *arguments: str) -> tuple[int, Any]:
+    """Exit code and JSON of a command on the runs in ``output``."""
+    result = CliRunner().invoke(app, [*arguments, "--output", str(output), "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+Answered = list[tuple[str, str, str]]
+
+OTHERS: Answered = [
+    (f"Please add {number} and {number * 7 % 31} for me, and tell the sum as a roman numeral", "XI or so", "")
+    for number in range(25)
+]
+"""Too few to be enough by their number, and of another source."""
+
+
+@pytest.fixture
+def champion(output: Path, runs: tuple[Path, ...]) -> Path:
+    """An output folder whose first run is champion."""
+    assert call(output, "promote", runs[0].name)[1]["outcome"] == "promoted"
+    return output
+
+
+def retrain(output: Path, base: Path, rows: Answered, *, command: str = "retrain", **changes: Any) -> Any:
+    data = write_rows(output.parent / "now.jsonl", rows)
+    config = output.parent / "now.yaml"
+    settings = topics(data, base, output) | changes
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return call(output, command, str(config))

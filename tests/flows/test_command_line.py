@@ -10,9 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_REQUIREMENT_UNMET
-from tasks.evidence.dossier import Dossier, read_permit
-from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 
 
 def invoke(*arguments: str) -> Any:
@@ -59,58 +56,6 @@ def test_an_explanation_has_one_form_at_a_time(tmp_path: Path) -> None:
     result = invoke("explain", "none", "--markdown", "--json", "-o", str(tmp_path))
     assert result.exit_code == 2
     assert "one of --markdown and --json" in json.loads(result.stdout)["message"]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("api")
-def test_a_run_can_be_listed_shown_and_insisted_on(
-    write_run: WriteRun, rows: list[dict[str, str]], tmp_path: Path
-) -> None:
-    config = write_run(rows, policy={**ESCALATES, "margin": 0.0}, full=REFERENCE)
-    result = invoke("run", str(config), "--json", "--require", "accepted")
-    assert result.exit_code == EXIT_REQUIREMENT_UNMET, result.output
-    report = json.loads(result.stdout)
-    assert report["outcome"] == "full_unjustified"
-    assert [decision["gate"] for decision in report["decisions"]] == [
-        "contract", "power", "need", "fit", "fairness", "fairness", "quality", "escalation", "justification",
-    ]  # fmt: skip
-
-    listed = json.loads(invoke("runs", "-o", str(tmp_path / "runs"), "--json").stdout)
-    assert [entry["run_id"] for entry in listed] == [report["run_id"]]
-    shown = invoke("show", report["run_id"], "-o", str(tmp_path / "runs"))
-    assert shown.exit_code == 0
-    assert "full_unjustified" in shown.output and "demonstrated" in shown.output
-
-    dossier = Path(report["dossier"])
-    training = json.loads((dossier / "full" / "evidence.json").read_bytes())
-    permit = read_permit((dossier / "full" / "permit.json").read_bytes())
-    assert permit.run_id == report["run_id"] and permit.digest() == training["permit"]
-    assert permit.decision.gate.value == "escalation" and permit.price_processor_hours > 0.0
-    assert training["cost"]["peak_memory_bytes"] > 2**28
-
-    explained = json.loads(invoke("explain", str(dossier), "--json").stdout)
-    files = {claim["file"] for answer in explained["answers"] for claim in answer["claims"]}
-    assert all((dossier / file).exists() for file in files), files
-    assert "gate justification, level (not held)" in invoke("explain", str(dossier), "--markdown").output
-    assert {step["title"] for step in explained["way"]} >= {"sweep/01-1e-06", "full", "full/gate"}
-    page = (dossier / "report.html").read_text(encoding="utf-8")
-    assert page.count('<figure class="interval">') == 7
-    assert not [row["text"] for row in rows if row["text"] in page]
-    assert not (dossier / "MODEL_CARD.md").exists()
-    assert "report.html" in {file.path for file in Dossier(dossier).manifest().files}
-    verified = invoke("verify", str(dossier), "--rescore", "20", "--json")
-    assert verified.exit_code == 0, verified.output
-    (found,) = json.loads(verified.stdout)
-    assert [check["check"] for check in found["checks"] if not check["looked_at"]] == []
-    assert "unsigned" in found["checks"][0]["note"] and not found["signed"]
-    # Whoever looks in another way is told, too.
-    for command in (
-        ("runs", "-o", str(tmp_path / "runs")),
-        ("show", str(dossier)),
-        ("explain", str(dossier)),
-    ):
-        assert "unsigned" in invoke(*command).output, command
-    assert "unsigned: nothing tells who wrote it" in page
 
 
 def test_copies_are_listed_and_those_unused_for_long_deleted(

@@ -37,6 +37,7 @@ def chain_faults(
     yield from _answers(held, ledger)
     yield from _permits(held, own)
     yield from _end(held, own)
+    yield from _promotions(held, own)
 
 
 def superseded(own: Sequence[LedgerEntry], entry: LedgerEntry) -> bool:
@@ -166,6 +167,18 @@ def _end(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
     if held.manifest is not None and held.manifest.ledger_head not in {e.entry_digest for e in ends}:
         what = "the entry of the outcome that it names is not in the ledger: that was written anew"
         yield FoundFault(check=Check.LEDGER, where=MANIFEST, what=what)
+
+
+def _promotions(held: Held, own: Sequence[LedgerEntry]) -> Iterator[FoundFault]:
+    """What was promoted had been accepted before."""
+    ended = [entry.sequence for entry in own if entry.kind is EntryKind.OUTCOME]
+    for entry in own:
+        if entry.kind not in (EntryKind.PROMOTION, EntryKind.ROLLBACK):
+            continue
+        if not ended or entry.sequence < ended[0]:
+            yield _fault(f"entry {entry.sequence}", f"a {entry.kind.value} of a run that had not ended")
+        if held.report is not None and held.report.accepted_artifact is None:
+            yield _fault(f"entry {entry.sequence}", f"a {entry.kind.value} of a run that accepted nothing")
 
 
 def _first(own: Sequence[LedgerEntry], kind: EntryKind) -> LedgerEntry | None:

@@ -64,11 +64,11 @@ def _again(held: Held, each: HeldDecision, made: tuple[Decision, ...]) -> Iterat
         policy=held.policy,
         run_id=held.run_id,
     )
-    for what in _differences(again, each.decision):
+    for what in differences(again, each.decision):
         yield _fault(each, f"decided again from the evidence, {what}")
 
 
-def _differences(again: Decision, stored: Decision) -> Iterator[str]:
+def differences(again: Decision, stored: Decision) -> Iterator[str]:
     if again == stored:
         return
     for name in ("gate", "verdict", "evidence", "look", "remedy", "registration"):

@@ -59,14 +59,14 @@ def _figures(held: Held, name: str, record: ScoringEvidence) -> Iterator[FoundFa
         if not is_as_named(path, record.scores, held.digest):
             yield _fault(file, "it is not the file that its evidence names")
         table = pq.read_table(path)
-        yield from _against_evidence(file, table, record)
+        yield from against_evidence(file, table, record)
         if held.snapshot is not None:
             yield from _against_rows(held, held.snapshot, file, table, record)
     except UNREADABLE as error:
         yield _fault(file, f"it cannot be read as scores: {error}")
 
 
-def _against_evidence(file: str, table: pa.Table, record: ScoringEvidence) -> Iterator[FoundFault]:
+def against_evidence(file: str, table: pa.Table, record: ScoringEvidence) -> Iterator[FoundFault]:
     if table.num_rows != record.rows:
         yield _fault(file, f"it holds {table.num_rows} rows, and its evidence says {record.rows}")
     for metric in record.metrics:

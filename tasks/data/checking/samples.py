@@ -27,7 +27,7 @@ def drift_from_last(
     """How far the ``accepted`` rows lie from the last accepted snapshot; ``None`` if there is none."""
     if earlier.last is None:
         return None
-    before = _SnapshotSample(earlier)
+    before = SnapshotSample(earlier)
     now = lowest(facts.row_ids, accepted, DRIFT_ROWS)
     labels, counts = np.unique(facts.labels[accepted], return_counts=True)
     return drift_between(
@@ -74,7 +74,7 @@ def texts_at(rows: SourceRows, positions: Positions) -> list[str]:
     return [texts[position] for position in positions.tolist()]
 
 
-class _SnapshotSample:
+class SnapshotSample:
     """Texts of the rows with the lowest identities of a snapshot, and the counts of all its labels."""
 
     def __init__(self, earlier: EarlierSnapshots) -> None:

@@ -1,6 +1,6 @@
 """What earlier snapshots hold that new data must be held against: their rows' identities and gate rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,14 +120,33 @@ def snapshot_batches(folder: Path, split: Split) -> Iterator[RowBatch]:
 
     path = folder / f"{split}.parquet"
     file = pq.ParquetFile(path)
-    form = next(form for form in Form if set(CONTENT_COLUMNS[form]) <= set(file.schema_arrow.names))
+    form = _form_of(file.schema_arrow.names)
     start = 0
     for batch in file.iter_batches(batch_size=_BATCH, columns=list(CONTENT_COLUMNS[form])):
-        columns = {
-            name: Column.of_values(batch[name].to_pylist())
-            if form is Form.MESSAGES
-            else Column.of_strings(batch[name].cast(pa.string()))
-            for name in CONTENT_COLUMNS[form]
-        }
-        yield RowBatch(form, start, path.name, start + 1, columns, {})
+        yield _rows_in(batch, form, path.name, start)
         start += batch.num_rows
+
+
+def texts_of(table: "pa.Table") -> "pa.Array":
+    """All that each row of a table in the form of a snapshot says."""
+    form = _form_of(table.column_names)
+    batch = table.select(list(CONTENT_COLUMNS[form])).combine_chunks()
+    return whole_texts(_rows_in(batch, form, "", 0))
+
+
+def _form_of(names: Sequence[str]) -> Form:
+    return next(form for form in Form if set(CONTENT_COLUMNS[form]) <= set(names))
+
+
+def _rows_in(batch: Any, form: Form, source_file: str, start: int) -> RowBatch:
+    columns = {
+        name: Column.of_values(batch[name].to_pylist())
+        if form is Form.MESSAGES
+        else Column.of_strings(_whole(batch[name]).cast(pa.string()))
+        for name in CONTENT_COLUMNS[form]
+    }
+    return RowBatch(form, start, source_file, start + 1, columns, {})
+
+
+def _whole(column: Any) -> "pa.Array":
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -91,6 +91,7 @@ def _llama_block(config: Config, width: int) -> Block:
         kept_for_norms=kept_for_norms,
         matrices=1,
         heads=1,
+        grouped_heads=heads if groups < heads else 0,
         inner=inner,
     )
 

@@ -58,8 +58,12 @@ class System:
     """The same where dropout inside attention rules that kernel out."""
     waste_of_quantised: float = 0.0
     """The same where the base is in four bits, whose weights are made anew for each layer."""
+    waste_of_adalora: float | None = None
+    """The same of AdaLoRA's three matrices a layer; ``None``: as of other adapters."""
     waste_of_weights: float = 0.0
     """The same where base weights are trained: the heap that gradients left is used again."""
+    grouped_attention_is_plain: bool = False
+    """No fused kernel serves heads that share keys; then what each keeps grows with the square of tokens."""
     largest_in_heap: int = 0
     """Bytes of a tensor; larger ones come from the system and go back to it at once."""
 
@@ -130,7 +134,7 @@ def _backward_begins(shape: ModelShape, method: Method, batch: Batch, system: Sy
         system,
         gradients=earlier,
         optimizer=_optimizer(shape, method),
-        activations=kept.kept + max(0, passing - logits),
+        activations=kept.kept + max(0, passing - logits) + _copies(shape, method, system),
         logits=logits,
         allocator=kept.waste,
     )
@@ -177,7 +181,22 @@ def _kept(shape: ModelShape, method: Method, batch: Batch, system: System) -> _K
     )
     heap *= system.value_bytes
     waste = int(heap * _waste(shape, method, system))
-    return _Kept(kept.total * system.value_bytes, waste, heap + waste)
+    total = kept.total + _attention_matrices(shape, batch, system)
+    return _Kept(total * system.value_bytes, waste, heap + waste)
+
+
+def _attention_matrices(shape: ModelShape, batch: Batch, system: System) -> int:
+    """Values of the softmax, one a head and pair of tokens."""
+    if not system.grouped_attention_is_plain:
+        return 0
+    return sum(block.grouped_heads for block in shape.blocks) * batch.rows * batch.tokens**2
+
+
+def _copies(shape: ModelShape, method: Method, system: System) -> int:
+    """Autocast keeps a copy of each float32 weight in the precision it computes in, until the step ends."""
+    if method.adapts or system.value_bytes == FLOAT32:
+        return 0
+    return shape.parameters * system.value_bytes
 
 
 def _waste(shape: ModelShape, method: Method, system: System) -> float:
@@ -185,6 +204,8 @@ def _waste(shape: ModelShape, method: Method, system: System) -> float:
         return system.waste_of_weights
     if method.quantised:
         return system.waste_of_quantised
+    if method.rung == "adalora" and system.waste_of_adalora is not None:
+        return system.waste_of_adalora
     plain = any(block.heads > 1 for block in shape.blocks)
     return system.waste_of_plain_attention if plain else system.waste_of_adapters
 
@@ -209,7 +230,9 @@ def _parts(
     reclaimable: int | None = None,
 ) -> MemoryParts:
     quantised = _quantised_weights(shape, method)
-    base = (shape.parameters - quantised) * (FLOAT32 if not method.adapts else system.value_bytes)
+    # What is trained is float32, and peft makes what bitsandbytes left of a base in four bits float32 too.
+    in_full = not method.adapts or method.quantised
+    base = (shape.parameters - quantised) * (FLOAT32 if in_full else system.value_bytes)
     replaced = quantised + _moved_weights(shape, method)
     if reclaimable is None:
         same = system.mapped and system.checkpoint_bytes == system.value_bytes

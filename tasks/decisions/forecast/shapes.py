@@ -52,6 +52,8 @@ class Block:
     """In one such matrix; 1 for a mask that all heads share."""
     inner: int
     """Width of the feed-forward part."""
+    grouped_heads: int = 0
+    """Heads, where several share one key; 0 where each has its own."""
 
     @property
     def parameters(self) -> int:

@@ -19,6 +19,7 @@ from tasks.decisions.gates.rules import (
 AGAINST_CHAMPION = "not inferior to the champion"
 AGAINST_ANCHOR = "not inferior to the anchor"
 PERMITTED = "trained under a permit of a gate"
+UNSEEN = "gate rows that the champion has learned"
 
 
 def decide_promotion(
@@ -31,6 +32,8 @@ def decide_promotion(
     policy: Policy,
     run_id: str,
     alpha: float,
+    rows_champion_learned: int | None = None,
+    registration: str | None = None,
 ) -> Decision:
     """Passes when the challenger is not inferior to champion and anchor, overall and on each slice.
 
@@ -40,6 +43,8 @@ def decide_promotion(
 
     Args:
         permit: under which the challenger's base weights were updated; ``None`` where they stayed frozen.
+        rows_champion_learned: gate rows that the champion was trained on; ``None`` where nobody can know.
+        registration: digest of the question as it stood before the first of these scores.
 
     Raises:
         PairingError: they were not scored on the same rows.
@@ -60,6 +65,8 @@ def decide_promotion(
                 mine, theirs = challenger.only(rows), rival.only(rows)
                 judged = _against(title, mine, theirs, policy, alpha, rule.margin)
             rules.append(judged.model_copy(update={"decides": rule.on_breach is OnBreach.BLOCK}))
+    if rows_champion_learned is not None:
+        rules.append(_unseen_rule(rows_champion_learned))
     verdict = all_of(rules)
     return Decision(
         gate=Gate.PROMOTION,
@@ -74,6 +81,7 @@ def decide_promotion(
         policy=policy.digest(),
         evidence=(*challenger.evidence, *(champion.evidence if champion else ()), *anchor.evidence),
         look=Split.GATE,
+        registration=registration,
     )
 
 
@@ -90,6 +98,21 @@ def _permit_rule(permit: Permit) -> RuleResult:
             if passed
             else "It was trained for a benchmark, which no gate allowed, and cannot be promoted."
         ),
+    )
+
+
+def _unseen_rule(learned: int) -> RuleResult:
+    return plain_rule(
+        UNSEEN,
+        passed=learned == 0,
+        observed=f"{learned:,} rows",
+        threshold="0 rows",
+        sentence=(
+            "The champion was trained on none of these rows."
+            if learned == 0
+            else f"The champion was trained on {learned:,} of these rows, which flatters it."
+        ),
+        on_breach=OnBreach.WARN,
     )
 
 

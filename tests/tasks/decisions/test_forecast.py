@@ -13,6 +13,7 @@ from tasks.decisions.forecast import (
     Batch,
     Method,
     ModelShape,
+    System,
     first_that_fits,
     forecast,
     ratio_of_steps,
@@ -197,3 +198,33 @@ def test_fit_takes_the_first_method_that_fits_and_says_what_would() -> None:
     refused = decide(smaller - 1)
     assert refused.verdict is Verdict.FAIL and "micro_batch_size" in refused.sentence
     assert first_that_fits(forecasts, smaller - 1) is None
+
+
+def test_on_a_gpu_full_in_bfloat16_takes_float32_weights_and_a_copy_of_each() -> None:
+    system = system_for(LLAMA_3_8B, on_gpu=True, precision="bfloat16")
+    small = Batch(1, 8, evaluation_rows=1)
+    parts = forecast(shape(LLAMA_3_8B), Method("full"), small, system).memory
+    parameters = 8_030_261_248
+    assert parts.weights_bytes == 4 * parameters
+    assert parts.reclaimable_bytes == 0
+    # Beside them the moments, and at the end of a backward pass the gradients: 16 bytes a parameter.
+    assert parts.needed_bytes == pytest.approx(16 * parameters, rel=0.02)
+    lora = forecast(shape(LLAMA_3_8B), Method("lora"), small, system).memory
+    assert lora.weights_bytes == 2 * parameters + 4 * 41_943_040
+
+
+def test_in_float32_on_a_gpu_heads_that_share_keys_keep_their_matrices() -> None:
+    in_float32, in_bfloat16 = (
+        system_for(LLAMA_3_8B, on_gpu=True, precision=precision) for precision in ("float32", "bfloat16")
+    )
+
+    def kept(tokens: int, system: System) -> int:
+        batch = Batch(1, tokens, evaluation_rows=1)
+        return forecast(shape(LLAMA_3_8B), Method("lora"), batch, system).memory.activations_bytes
+
+    # 32 layers of 32 heads, one float32 a pair of tokens.
+    matrices = 4 * 32 * 32
+    assert kept(2048, in_float32) - 2 * kept(1024, in_float32) == pytest.approx(
+        matrices * (2048**2 - 2 * 1024**2), rel=0.05
+    )
+    assert kept(2048, in_bfloat16) == pytest.approx(2 * kept(1024, in_bfloat16), rel=0.02)

@@ -28,7 +28,7 @@ from tasks.decisions.gates import (
     issue_permit,
 )
 from tasks.decisions.gates.escalation import APPROVAL, FAIR, SHORTFALL, subject_of
-from tasks.decisions.gates.promotion import PERMITTED
+from tasks.decisions.gates.promotion import PERMITTED, UNSEEN
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT, alpha_of_look
 from tests.tasks.decisions.conftest import (
     ACCURACY,
@@ -485,6 +485,32 @@ def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:
     assert verdicts(crept)["not inferior to the champion"] is Verdict.PASS
     assert crept.verdict is Verdict.FAIL
     assert promote(0.85, 0.85, 0.85).verdict is Verdict.FAIL
+
+
+def test_rows_that_the_champion_has_learned_are_told_and_decide_nothing() -> None:
+    def judged(learned: int | None) -> Decision:
+        champion = right(0.94, name="the champion")
+        return decide_promotion(
+            right(0.95, name="the challenger"),
+            champion,
+            champion,
+            permit=None,
+            slices={},
+            policy=ACCURACY,
+            run_id=RUN,
+            alpha=0.05,
+            rows_champion_learned=learned,
+            registration=DIGEST,
+        )
+
+    assert UNSEEN not in verdicts(judged(None))
+    assert verdicts(judged(0))[UNSEEN] is Verdict.PASS
+    flattered = judged(7)
+    assert verdicts(flattered)[UNSEEN] is Verdict.FAIL and flattered.verdict is Verdict.PASS
+    assert "7 of these rows, which flatters it" in next(
+        rule.sentence for rule in flattered.rules if rule.name == UNSEEN
+    )
+    assert flattered.registration == DIGEST
 
 
 def test_the_contract_gate_fails_on_blocking_rules_only() -> None:

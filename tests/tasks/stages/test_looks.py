@@ -8,7 +8,6 @@ import pytest
 
 from data_contracts.records.settings import RunSettings
 from tasks.stages import looks
-from tasks.stages.gates import memory_of_a_process
 from tests.tasks.stages.test_forecasting import settings
 
 
@@ -45,9 +44,3 @@ def test_what_changes_no_weights_is_no_new_look(tmp_path: Path, part: str, value
 def test_what_changes_them_is(tmp_path: Path, part: str, values: dict[str, Any]) -> None:
     asked = settings(tmp_path)
     assert inputs(changed(asked, part, **values)) != inputs(asked)
-
-
-def test_processes_that_train_together_share_the_memory(tmp_path: Path) -> None:
-    asked = changed(settings(tmp_path), "compute", processes=4)
-    context: Any = SimpleNamespace(settings=asked, memory_bytes=24 << 30)
-    assert memory_of_a_process(context) == 6 << 30

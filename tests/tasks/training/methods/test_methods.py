@@ -35,9 +35,10 @@ def logits(model: Any, rows: Encoded) -> np.ndarray:
     with torch.inference_mode():
         return np.stack(
             [
-                model(input_ids=torch.tensor(ids)[None])
+                model(input_ids=torch.tensor(ids, device=model.device)[None])
                 .logits[0, -1 if rows.head.labels == () else slice(None)]
                 .double()
+                .cpu()
                 .numpy()
                 for ids in rows.tune["input_ids"][:16]
             ]

@@ -1,0 +1,131 @@
+"""New data, a reason to train or to skip, and one retraining at a time."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from data_contracts.records.bases import PromotionBasis
+from data_contracts.records.retraining import DataFindings
+from tasks.evidence.dossier import Dossier, read_decision
+from tasks.registry.locking import retraining
+from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics
+
+pytestmark = pytest.mark.slow
+
+MORE: Answered = [
+    (
+        f"What is written on door {number} of the \u00e9cole \u5b66\u6821 \U0001f6aa?",
+        f"the number {number}",
+        "",
+    )
+    for number in range(300, 360)
+]
+"""A fifth as many rows again, of the same source."""
+
+
+def test_unchanged_data_are_skipped_with_a_reason(champion: Path, tiny_llama: Path) -> None:
+    before = set(champion.iterdir())
+    code, report = retrain(champion, tiny_llama, ANSWERED)
+    assert (code, report["outcome"]) == (0, "skipped"), report["plan"]
+    assert report["plan"]["reasons"] == [
+        "0 rows are new beside 300 (0.0%); 10.0% are enough, and nothing has drifted."
+    ]
+    assert {path.name for path in set(champion.iterdir()) - before} == {"drift"}
+
+
+def test_enough_new_rows_are_trained_on_and_held_against_the_champion_on_their_gate_rows(
+    champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
+) -> None:
+    code, report = retrain(champion, tiny_llama, [*ANSWERED, *MORE])
+    assert code == 0 and "60 rows are new beside 300 (20.0%); 10.0% are enough." in report["plan"]["reasons"]
+    assert report["outcome"] in ("promoted", "champion_kept")
+    dossier = Path(report["run"]["dossier"])
+    asked = Dossier(dossier).request().settings
+    assert asked["data"]["earlier"] == [str((champion / runs[0].name / "snapshot").resolve())]
+    assert call(champion, "verify", str(dossier))[0] == 0
+    # Both were scored on the gate rows of the new snapshot, of which the champion had learned none.
+    gate = pq.read_table(dossier / "snapshot" / "gate.parquet")["row_id"].to_pylist()
+    folder = Path(report["promotion"]["folder"])
+    for name in ("challenger", "champion"):
+        scored = pq.read_table(folder / name / "gate" / "scores.parquet")["row_id"].to_pylist()
+        assert sorted(scored) == sorted(gate)
+    basis = read_decision(folder / "decision.json").judgement.basis
+    assert isinstance(basis, PromotionBasis) and basis.rows_champion_learned == 0
+    # What was a reason is none any more.
+    if report["outcome"] == "promoted":
+        assert retrain(champion, tiny_llama, [*ANSWERED, *MORE])[1]["outcome"] == "skipped"
+
+
+def test_a_few_rows_of_another_source_are_drift(champion: Path, tiny_llama: Path) -> None:
+    code, found = retrain(champion, tiny_llama, [*ANSWERED, *OTHERS], command="drift")
+    assert code == 0 and any("New rows differ in vocabulary" in sign for sign in found["signs"])
+    assert found["findings"]["not_scored"].endswith("fresh rows are no basis; 30 would be one")
+    kept = list((champion / "drift" / "topics").glob("*.json"))
+    assert [DataFindings.model_validate_json(path.read_bytes()) for path in kept] == [
+        DataFindings.model_validate(found["findings"])
+    ]
+
+
+def test_answers_that_became_others_are_seen_in_the_champions_scores(
+    champion: Path, tiny_llama: Path
+) -> None:
+    same = [(prompt, answer, "") for prompt, answer, _ in MORE]
+    found = retrain(champion, tiny_llama, [*ANSWERED, *same], command="drift")[1]
+    assert found["findings"]["fresh"] is not None
+    assert not any("demonstrably worse" in sign for sign in found["signs"])
+    other = [(prompt, "unreadable scrawl beyond repair", "") for prompt, _, _ in MORE]
+    found = retrain(champion, tiny_llama, [*ANSWERED, *other], command="drift")[1]
+    assert any("demonstrably worse" in sign for sign in found["signs"]), found["findings"]["fresh"]
+
+
+def test_other_settings_are_a_reason_and_a_run_that_accepts_nothing_changes_nothing(
+    champion: Path, tiny_llama: Path
+) -> None:
+    settings = topics(champion, tiny_llama, champion, target=0.5)
+    code, report = retrain(champion, tiny_llama, ANSWERED, policy=settings["policy"])
+    assert (code, report["outcome"], report["promotion"]) == (0, "not_accepted", None)
+    assert report["plan"]["reasons"] == ["Other settings than the champion's are asked for: policy."]
+    assert len(call(champion, "models")[1][0]["versions"]) == 1
+
+
+def test_data_that_break_their_contract_are_rejected_and_the_record_says_so(
+    champion: Path, tiny_llama: Path
+) -> None:
+    code, report = retrain(champion, tiny_llama, [("?", "", "")] * 3)
+    assert (code, report["outcome"]) == (3, "data_rejected")
+    assert report["plan"]["reasons"][0].startswith("The data break their contract: ")
+    assert (Path(report["run"]["dossier"]) / "decisions" / "01-contract.json").is_file()
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with(output: Path, tiny_llama: Path) -> None:
+    code, found = retrain(output, tiny_llama, ANSWERED, command="drift")
+    assert (code, found["signs"], found["findings"]) == (0, [], None)
+    code, report = retrain(output, tiny_llama, ANSWERED)
+    assert (code, report["outcome"]) == (0, "promoted")
+    assert report["plan"]["reasons"] == ["There is no champion yet."]
+
+
+def test_one_retraining_at_a_time_and_a_killed_one_holds_nothing(champion: Path, tiny_llama: Path) -> None:
+    forks = multiprocessing.get_context("spawn")
+    held = forks.Event()
+    holder = forks.Process(target=hold, args=(str(champion), held), daemon=True)
+    holder.start()
+    assert held.wait(60)
+    code, refused = retrain(champion, tiny_llama, ANSWERED)
+    assert code == 2 and "no other retraining of this model at work" in refused["message"]
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join(30)
+    assert retrain(champion, tiny_llama, ANSWERED)[1]["outcome"] == "skipped"
+
+
+def hold(output: str, held: Any) -> None:
+    """Takes the lock of a retraining, and keeps it for as long as the process lives."""
+    with retraining(Path(output), "topics"):
+        held.set()
+        signal.pause()
