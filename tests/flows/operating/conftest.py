@@ -12,8 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -43,9 +45,17 @@ class Served:
         request = Request(f"{self.url}/api{path}", method=method, headers=headers)
         if body is not None:
             request.data = json.dumps(body).encode()
-        with urlopen(request, timeout=30) as answer:
-            content = answer.read()
-            return json.loads(content) if content else None
+        for _ in range(10):
+            try:
+                with urlopen(request, timeout=30) as answer:
+                    content = answer.read()
+                    return json.loads(content) if content else None
+            except HTTPError as error:
+                # As Prefect's own clients: SQLite is sometimes locked where the machine is busy.
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+            time.sleep(1)
+        raise AssertionError(f"{path} was unavailable ten times")
 
     def start(self, deployment: str, parameters: dict[str, Any]) -> Any:
         found = self.ask(f"/deployments/name/{deployment}")

@@ -130,10 +130,11 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
         served = Served(f"http://127.0.0.1:{port}", password, folder, state)
         long = {"epochs": 5000.0, "max_steps": 50_000, "curve_points": 1}
         served.start("finetune/finetune", {"settings": form_settings(policy=NEVER_FULL, training=long)})
+        progress = {"artifacts": {"key": {"any_": ["pilot-1-lora-r8-progress"]}}}
         deadline = time.monotonic() + 120
-        while not list(folder.glob("runs/.store/.train-*.partial")) and time.monotonic() < deadline:
+        while not served.ask("/artifacts/filter", progress) and time.monotonic() < deadline:
             time.sleep(0.2)
-        time.sleep(3)
+        time.sleep(2)
         runs = descendants(known.processes)
     finally:
         down = lorafirst("down", "--state", str(state))
