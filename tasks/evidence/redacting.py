@@ -7,6 +7,7 @@ what is left. Files are replaced and never written to, because the store and oth
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,18 @@ def redact_dossier(dossier: Dossier, author: Author, *, progress: Progress = sil
         write_atomically(dossier.folder / REDACTION, redaction.canonical_json())
         _carry_out(dossier.folder, holding, staging)
     return redaction
+
+
+def drop_texts(folder: Path, record: TableFile) -> None:
+    """Replaces a table in ``folder`` by what a redaction keeps of it; evidence names both.
+
+    Raises:
+        ArtifactDamagedError: what would be kept is not what the evidence names.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".dropping-") as staging:
+        _stage(folder, record.path, record, Path(staging))
+        os.replace(Path(staging) / record.path, folder / record.path)
+    flush_folder(folder)
 
 
 def _staged(

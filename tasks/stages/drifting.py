@@ -22,11 +22,11 @@ from tasks.data.checking.contract import load_contract
 from tasks.decisions.retraining import drift_signs
 from tasks.decisions.statistics import seeded_mean_interval
 from tasks.evidence.dossier import Dossier
-from tasks.evidence.environment import DATA_PACKAGES, capture_environment, code_digest, package_versions
+from tasks.evidence.environment import capture_environment
 from tasks.evidence.files import write_atomically
 from tasks.evidence.redaction import REDACTION
 from tasks.evidence.scores import read_scores
-from tasks.evidence.store import StageKey, Stored
+from tasks.evidence.store import Stored
 from tasks.registry.models import champion_of, registry_at_hand
 from tasks.registry.place import FOLDER
 from tasks.stages.context import RunContext
@@ -173,20 +173,13 @@ def _with_scores(
 
 
 def _fresh(context: RunContext, champion: Champion, checked: Stored[ContractEvidence]) -> Stored[Snapshot]:
-    snapshot = champion.snapshot
-    assert snapshot is not None
+    """Kept for as long as they are scored; rows lie in enough places."""
+    assert champion.snapshot is not None
+    folder = context.dossier.folder / "fresh"
+    folder.mkdir()
     labels = champion.offered.accepted.snapshot.labels
-    key = StageKey(
-        stage="fresh",
-        inputs={"checked": checked.folder.name, "beside": champion.offered.accepted.snapshot.digest()},
-        code=code_digest("data_contracts", "tasks.data"),
-        packages=package_versions(DATA_PACKAGES),
-    )
-    return context.store.reuse_or_build(
-        key,
-        Snapshot,
-        lambda folder: fresh_rows(checked.folder, checked.record, snapshot, labels=labels, folder=folder),
-    )
+    made = fresh_rows(checked.folder, checked.record, champion.snapshot, labels=labels, folder=folder)
+    return Stored(made, folder, False)
 
 
 def _keep(output: Path, findings: DataFindings) -> None:

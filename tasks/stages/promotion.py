@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from data_contracts.cache import cache_folder
 from data_contracts.records.base import Digest, digest_file, digest_json, utc_time
 from data_contracts.records.bases import DecisionRecord, JudgedInputs, Judgement, PromotionBasis, SliceBasis
-from data_contracts.records.evidence import Environment
+from data_contracts.records.evidence import Environment, ScoringEvidence
 from data_contracts.records.looks import RegisteredLook, Registration
 from data_contracts.records.registry import ModelVersion
 from data_contracts.records.snapshot import Split
@@ -23,7 +23,9 @@ from tasks.decisions.gates.rules import alpha_of_look
 from tasks.decisions.looks import looks_of_others, sketch_rows
 from tasks.evidence.dossier import REGISTRATION, REQUEST, Dossier
 from tasks.evidence.environment import capture_environment
-from tasks.evidence.store import Stored
+from tasks.evidence.records import read_record
+from tasks.evidence.redacting import drop_texts
+from tasks.evidence.store import RECORD_FILE, Stored
 from tasks.registry.place import PROMOTIONS
 from tasks.stages.artifacts import show_decision
 from tasks.stages.context import RunContext
@@ -80,6 +82,7 @@ def promotion_gate(
     )
     take_look(context, registration, columns.row_ids, Split.GATE, inputs)
     basis = _basis(context, findings, challenger, rivals, columns)
+    _drop_texts(context.dossier.folder)
     decision = decide(
         basis,
         cited=CitedEvidence(context.dossier.folder),
@@ -197,6 +200,12 @@ def _basis(
         rows_champion_learned=champion and rows_learned(champion, columns.row_ids),
         registration=findings.registration.digest(),
     )
+
+
+def _drop_texts(folder: Path) -> None:
+    """Scores alone decide. Answers stay in the dossiers, from which a redaction can take them."""
+    for path in folder.glob(f"*/*/{RECORD_FILE}"):
+        drop_texts(path.parent, read_record(path, ScoringEvidence).scores)
 
 
 def _record(judgement: Judgement, challenger: Offered, environment: Environment, by: str) -> DecisionRecord:

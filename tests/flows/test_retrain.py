@@ -11,6 +11,7 @@ import pytest
 
 from data_contracts.records.bases import PromotionBasis
 from data_contracts.records.retraining import DataFindings
+from data_contracts.row_salts import read_names
 from tasks.evidence.dossier import Dossier, read_decision
 from tasks.registry.locking import retraining
 from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics
@@ -49,11 +50,12 @@ def test_enough_new_rows_are_trained_on_and_held_against_the_champion_on_their_g
     assert asked["data"]["earlier"] == [str((champion / runs[0].name / "snapshot").resolve())]
     assert call(champion, "verify", str(dossier))[0] == 0
     # Both were scored on the gate rows of the new snapshot, of which the champion had learned none.
-    gate = pq.read_table(dossier / "snapshot" / "gate.parquet")["row_id"].to_pylist()
+    gate = read_names(dossier / "snapshot" / "gate.parquet").values()
     folder = Path(report["promotion"]["folder"])
     for name in ("challenger", "champion"):
-        scored = pq.read_table(folder / name / "gate" / "scores.parquet")["row_id"].to_pylist()
-        assert sorted(scored) == sorted(gate)
+        scored = pq.read_table(folder / name / "gate" / "scores.parquet")
+        assert sorted(scored["row_id"].to_pylist()) == sorted(gate)
+        assert "answer" not in scored.column_names, "texts stay in the dossiers"
     basis = read_decision(folder / "decision.json").judgement.basis
     assert isinstance(basis, PromotionBasis) and basis.rows_champion_learned == 0
     # What was a reason is none any more.
