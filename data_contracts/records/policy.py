@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from data_contracts.records.base import Record, defaults_told
+from data_contracts.records.base import Record, defaults_told, offering
 from data_contracts.records.metrics import METRICS, Metric
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -303,12 +303,12 @@ class PromotionRules(_Rules):
 class Policy(_Rules):
     """What the gates ask. Its digest stands in every decision and in the permit."""
 
-    extends: str = "default"
+    extends: str = Field(default="default", json_schema_extra=offering(*SHIPPED_POLICIES))
     """``default``, ``strict``, ``exploratory``, or a YAML file of your own; what is said here is laid over
     it."""
     name: str = Field(default="default", min_length=1, max_length=60)
     """What people call it; a file of your own should say its own."""
-    metric: str = Field(examples=["accuracy", "word_error_rate"])
+    metric: str = Field(json_schema_extra=offering(*METRICS))
     """What is decided on, a mean over examples: one of lorafirst's, or a name in ``scoring.custom``."""
     own_metric: Metric | None = None
     """What ``metric`` is where it is a function of the user's own. Settings fill it in from
