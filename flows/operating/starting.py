@@ -9,7 +9,13 @@ from pathlib import Path
 from data_contracts.errors import InputError, Problem
 from flows.operating import processes
 from flows.operating.credentials import find_credentials
-from flows.operating.database import database_url, is_postgresql, require_database, without_password
+from flows.operating.database import (
+    DATABASE_VARIABLE,
+    database_url,
+    is_postgresql,
+    require_database,
+    without_password,
+)
 from flows.operating.deployments import read_entries, shipped_file
 from flows.operating.environment import Installation
 from flows.operating.locking import locked
@@ -130,7 +136,7 @@ def _require_database_said(asked: Asked, known: Operating) -> None:
             "--database",
             expected=f"{known.database} with its password, where the server kept its records",
             found="nothing, which would be a new SQLite database",
-            remedy="set LORAFIRST_DATABASE as it was then, or run `lorafirst down` first to begin with another",
+            remedy=f"set {DATABASE_VARIABLE} as it was then, or run `lorafirst down` first to begin anew",
         )
 
 

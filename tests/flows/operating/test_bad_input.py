@@ -114,7 +114,11 @@ def test_a_database_that_nobody_names_any_more_is_not_replaced(
     state, port = tmp_path / "state", free_port()
     state.mkdir()
     worker = start(
-        "worker", ["sleep", "100"], folder=tmp_path, log=tmp_path / "worker.log", environment=os.environ
+        "worker lorafirst",
+        ["sleep", "100"],
+        folder=tmp_path,
+        log=tmp_path / "worker.log",
+        environment=os.environ,
     )
     if not worker_lives:
         end(worker)
