@@ -16,7 +16,9 @@ _MOST_BYTES = 512 * 1024
 
 
 def go_on(request: RunRequest, *, because: str) -> "FlowRun":
-    """The flow run that goes on with the run, once it is scheduled; asked again, the same one.
+    """The flow run that goes on with a run that waits, once it is scheduled; asked again, the same one.
+
+    Another where that one failed or crashed, after which the run waits still.
 
     Args:
         because: what it goes on after; a part of what makes it one and the same.
@@ -24,19 +26,15 @@ def go_on(request: RunRequest, *, because: str) -> "FlowRun":
     Raises:
         InputError: its settings are larger than a server takes, or the server has no such deployment.
     """
-    from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
     require_size(request.settings)
+    key = f"{request.run_id}:{because}"
     try:
-        # A plain run of its own: no run waits for it, and no subflow of the one that starts it.
-        started = run_deployment(
-            DEPLOYMENT,
-            parameters={"settings": request.settings},
-            idempotency_key=f"{request.run_id}:{because}",
-            timeout=0,
-            as_subflow=False,
-        )
+        started, attempt = _started(request, key), 1
+        while _broke_off(started):
+            attempt += 1
+            started = _started(request, f"{key}:{attempt}")
     except ObjectNotFound as error:
         raise InputError.single(
             f"deployment {DEPLOYMENT}",
@@ -44,8 +42,27 @@ def go_on(request: RunRequest, *, because: str) -> "FlowRun":
             found="none of that name",
             remedy="run `lorafirst up`, or register deployments/prefect.yaml",
         ) from error
+    return started
+
+
+def _started(request: RunRequest, key: str) -> "FlowRun":
+    from prefect.deployments import run_deployment
+
+    # A plain run of its own: no run waits for it, and no subflow of the one that starts it.
+    started = run_deployment(
+        DEPLOYMENT,
+        parameters={"settings": request.settings},
+        idempotency_key=key,
+        timeout=0,
+        as_subflow=False,
+    )
     # Asynchronous callers would get a promise of it; there are none.
     return cast("FlowRun", started)
+
+
+def _broke_off(found: "FlowRun") -> bool:
+    """Not one that somebody cancelled, who may have meant it."""
+    return found.state is not None and (found.state.is_failed() or found.state.is_crashed())
 
 
 def go_on_if_served(request: RunRequest, *, because: str) -> str | None:

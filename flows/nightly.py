@@ -10,9 +10,10 @@ from data_contracts.served import served_folder
 from data_contracts.settings_file import load_settings
 from flows.finetune import finetune
 from flows.served import require_deployed_version
+from tasks.stages.notifying import tell_fault
 
 
-@flow(name="nightly", persist_result=False)
+@flow(name="nightly", persist_result=False, on_failure=[tell_fault], on_crashed=[tell_fault])
 def nightly(settings: Path = Path("nightly.yaml")) -> State[RunReport]:
     """Run the pipeline with the settings in a file, as `lorafirst run` does.
 

@@ -1,11 +1,15 @@
 """Runs that wait for a person's answer, as their dossiers and the ledger tell it."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from data_contracts.errors import ArtifactDamagedError
+from pydantic import ValidationError
+
+from data_contracts.errors import ArtifactDamagedError, one_line
+from data_contracts.records.base import Digest
 from data_contracts.records.decision import Gate, Outcome, RunReport
 from data_contracts.records.evidence import RunRequest
 from data_contracts.records.settings import RunSettings
@@ -13,6 +17,11 @@ from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.approvals import find_answer, first_asked
 from tasks.evidence.dossier import Dossier, list_dossiers
 from tasks.evidence.ledger.book import Ledger, ledger_location, open_ledger
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[str], object]
+"""Is told in a sentence which dossier was passed over, and why."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +31,16 @@ class WaitingRun:
     request: RunRequest
     expires_at: datetime | None
     """From then on there is no answer but a denial; ``None`` where the ledger has no time of the question."""
-    answered: bool
+    answer: Digest | None
+    """Of the answer that counts; ``None`` where nobody has given one."""
 
     @property
     def expired(self) -> bool:
         return self.expires_at is not None and datetime.now(UTC) > self.expires_at
 
 
-def waiting_runs(output: Path) -> tuple[WaitingRun, ...]:
-    """Those below ``output``, newest first. Dossiers that cannot be read are passed over.
+def waiting_runs(output: Path, passed_over: Tell = _log.warning) -> tuple[WaitingRun, ...]:
+    """Those below ``output``, newest first. Dossiers that cannot be read are told to ``passed_over``.
 
     Raises:
         LedgerError: the ledger cannot be read.
@@ -39,7 +49,7 @@ def waiting_runs(output: Path) -> tuple[WaitingRun, ...]:
     if not dossiers:
         return ()
     with open_ledger(ledger_location(output)) as ledger:
-        return tuple(_waiting(output, dossiers, ledger))
+        return tuple(_waiting(output, dossiers, ledger, passed_over))
 
 
 def comes_too_late(output: Path, dossier: Dossier) -> bool:
@@ -57,23 +67,33 @@ def comes_too_late(output: Path, dossier: Dossier) -> bool:
     return waiting.expired
 
 
-def _waiting(output: Path, dossiers: Iterable[Dossier], ledger: Ledger) -> Iterator[WaitingRun]:
+def _waiting(
+    output: Path, dossiers: Iterable[Dossier], ledger: Ledger, passed_over: Tell
+) -> Iterator[WaitingRun]:
     seen: set[str] = set()
     for dossier in dossiers:
         try:
             request, report = dossier.request(), dossier.report()
-        except ArtifactDamagedError:
-            continue
-        # What has been started again since waits no longer, or waits anew.
-        if request.settings_digest not in seen and report and report.outcome is Outcome.AWAITING_APPROVAL:
-            yield _waiting_run(output, request, report, ledger)
-        seen.add(request.settings_digest)
+            # What has been started again since waits no longer, or waits anew.
+            first = request.settings_digest not in seen
+            seen.add(request.settings_digest)
+            if first and report and report.outcome is Outcome.AWAITING_APPROVAL:
+                yield _waiting_run(output, request, report, ledger)
+        except ArtifactDamagedError as error:
+            passed_over(f"{dossier.folder.name} is passed over: {one_line(error)}")
 
 
 def _waiting_run(output: Path, request: RunRequest, report: RunReport, ledger: Ledger) -> WaitingRun:
-    quality = next(each for each in reversed(report.decisions) if each.gate is Gate.QUALITY)
+    quality = next((each for each in reversed(report.decisions) if each.gate is Gate.QUALITY), None)
+    if quality is None:
+        raise ArtifactDamagedError(f"{request.run_id} waits without a decision of the quality gate")
+    try:
+        settings = RunSettings.model_validate(request.settings)
+    except ValidationError as error:
+        raise ArtifactDamagedError(
+            f"the settings in the request of {request.run_id} cannot be read: {error}"
+        ) from error
     subject = subject_of(quality)
-    settings = RunSettings.model_validate(request.settings)
     asked = first_asked(ledger, subject)
     allowed = timedelta(days=settings.policy.escalation.approval_expires_days)
     # Whether a signature holds is for the gate to say.
@@ -81,5 +101,5 @@ def _waiting_run(output: Path, request: RunRequest, report: RunReport, ledger: L
     return WaitingRun(
         request=request,
         expires_at=None if asked is None else datetime.fromisoformat(asked) + allowed,
-        answered=answer.approval is not None,
+        answer=None if answer.approval is None else answer.approval.digest(),
     )

@@ -95,7 +95,7 @@ def rollback_notice(rollback: Rollback) -> Notice:
 
 def tell_fault(flow: Any, flow_run: Any, state: Any) -> None:
     """A hook of Prefect for flows that fail or crash; a fault that passes through several is told once."""
-    error = getattr(state.data, "result", state.data)
+    error = _fault_of(state)
     if getattr(error, "lorafirst_told", False):
         return
     if isinstance(error, BaseException):
@@ -105,6 +105,12 @@ def tell_fault(flow: Any, flow_run: Any, state: Any) -> None:
     given = getattr(settings, "notifications", given)
     body = f"{(state.message or 'It ended without a word.')[:_LONGEST]}\nFlow run {flow_run.name}"
     notify(blocks_for(given), Notice(f"{flow_run.name}: {flow.name} broke off", body))
+
+
+def _fault_of(state: Any) -> object:
+    found = getattr(state.data, "result", state.data)
+    # A flow that ends in the state of another carries that state.
+    return _fault_of(found) if hasattr(found, "data") and not isinstance(found, BaseException) else found
 
 
 def _send(name: str, notice: Notice) -> None:

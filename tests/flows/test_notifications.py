@@ -12,7 +12,11 @@ import yaml
 
 from data_contracts.errors import InputError
 from data_contracts.records.decision import Outcome, RunReport
+from data_contracts.served import FOLDER_VARIABLE
 from data_contracts.settings_file import load_settings
+from flows.approve import approve
+from flows.nightly import nightly
+from flows.remind import remind
 from flows.running import retrain_here, run_here
 from tasks.stages.notifying import BLOCKS_VARIABLE, blocks_for, notify, run_notice
 from tests.flows.conftest import ANSWERED, call, topics, write_rows
@@ -111,6 +115,10 @@ def test_a_fault_is_told_once_however_many_flows_it_passes_through(
     with pytest.raises(InputError):
         retrain_here(settings, quiet=True)
     assert subjects(told) == ["topics: finetune broke off"]
+    told.clear()
+    with pytest.raises(InputError):
+        nightly(config)
+    assert subjects(told) == ["topics: finetune broke off"]
     assert "rows.jsonl" in told[0]["body"]
 
 
@@ -147,3 +155,19 @@ def test_an_address_in_the_settings_is_refused_and_not_repeated(tmp_path: Path, 
 def test_blocks_of_settings_and_environment_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BLOCKS_VARIABLE, " slack-webhook/a , teams/b,")
     assert blocks_for(["teams/b"]) == ("teams/b", "slack-webhook/a")
+
+
+def test_faults_of_what_a_schedule_or_a_form_starts_are_told(
+    tmp_path: Path, told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BLOCKS_VARIABLE, BLOCK)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "served"))
+    away = tmp_path / "away"
+    for flow in (lambda: nightly(away), lambda: remind(away), lambda: approve("run-1", output=away)):
+        with pytest.raises(InputError):
+            flow()
+    assert [each.rpartition(": ")[2] for each in subjects(told)] == [
+        "nightly broke off",
+        "remind broke off",
+        "approve broke off",
+    ]

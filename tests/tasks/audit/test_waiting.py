@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data_contracts.errors import ArtifactDamagedError
 from data_contracts.records.decision import Gate, Outcome
 from data_contracts.records.ledger import EntryKind
 from tasks.audit.approval import answer_escalation
@@ -47,13 +48,13 @@ def test_a_run_waits_until_it_is_answered_or_too_late(tmp_path: Path) -> None:
     assert waiting_runs(tmp_path) == ()
     dossier = ended(tmp_path, "run-1", Outcome.AWAITING_APPROVAL)
     (waiting,) = waiting_runs(tmp_path)
-    assert waiting.request.run_id == "run-1" and not waiting.answered and not waiting.expired
+    assert waiting.request.run_id == "run-1" and waiting.answer is None and not waiting.expired
     assert waiting.expires_at is not None
     assert abs(waiting.expires_at - datetime.now(UTC) - timedelta(days=14)) < timedelta(minutes=10)
     assert not comes_too_late(tmp_path, dossier)
-    answer_escalation(tmp_path, "run-1", approved=True, name="Ada", reason="due")
+    answer = answer_escalation(tmp_path, "run-1", approved=True, name="Ada", reason="due")
     (waiting,) = waiting_runs(tmp_path)
-    assert waiting.answered
+    assert waiting.answer == answer.digest()
 
 
 def test_the_time_begins_when_the_question_was_first_asked(tmp_path: Path) -> None:
@@ -83,4 +84,24 @@ def test_other_outcomes_and_damaged_dossiers_are_passed_over(tmp_path: Path) -> 
     ended(tmp_path, "run-1", Outcome.PILOT_ACCEPTED, asks=False)
     (tmp_path / "run-0").mkdir()
     (tmp_path / "run-0" / "request.yaml").write_text("a: [", encoding="utf-8")
-    assert waiting_runs(tmp_path) == ()
+    told: list[str] = []
+    assert waiting_runs(tmp_path, told.append) == ()
+    assert len(told) == 1 and told[0].startswith("run-0 is passed over: ")
+
+
+def test_what_cannot_be_understood_keeps_no_other_run_from_being_told(tmp_path: Path) -> None:
+    """Settings of another version, and a run that waits without the decision that was asked about."""
+    ended(tmp_path, "run-1", Outcome.AWAITING_APPROVAL)
+    for name, digit in (("run-2", "2"), ("run-3", "3")):
+        dossier = ended(tmp_path, name, Outcome.AWAITING_APPROVAL)
+        changes = {"settings": {"a_key_of_tomorrow": 1}} if name == "run-2" else {}
+        other = {"settings_digest": f"sha256:{digit * 64}"}
+        dossier.write_request(dossier.request().model_copy(update={**other, **changes}))
+    kept = dossier.report()
+    assert kept is not None
+    dossier.write_report(kept.model_copy(update={"decisions": ()}))
+    told: list[str] = []
+    assert [each.request.run_id for each in waiting_runs(tmp_path, told.append)] == ["run-1"]
+    assert "run-3 waits without a decision" in told[0] and "a_key_of_tomorrow" in told[1]
+    with pytest.raises(ArtifactDamagedError):
+        comes_too_late(tmp_path, Dossier(tmp_path / "run-2"))
