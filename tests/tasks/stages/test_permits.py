@@ -21,7 +21,7 @@ from data_contracts.records.decision import Gate, Verdict
 from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.ledger import EntryKind
 from data_contracts.records.permit import Permit, PermitIssuer, Redemption
-from data_contracts.records.settings import Precision, RunSettings
+from data_contracts.records.settings import RunSettings
 from data_contracts.records.statements import PERMIT_PREDICATE
 from tasks.evidence.dossier import PERMIT, Dossier
 from tasks.evidence.kept_permits import KeptPermits
@@ -373,6 +373,7 @@ def test_a_worker_refuses_what_its_job_has_no_permit_for(run: Run, tmp_path: Pat
         "task": "classification",
         "labels": ("a", "b"),
         "pad_token_id": 0,
+        "precision": "float32",
         "pilot": None,
         "training": {},
         "learning_rate": RATE,
