@@ -29,6 +29,7 @@ from tasks.evidence.scores import read_scores
 from tasks.evidence.store import Stored
 from tasks.registry.models import champion_of, registry_at_hand
 from tasks.registry.place import FOLDER
+from tasks.stages.computing import resolved
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model
 from tasks.stages.findings import Findings, Subject
@@ -118,15 +119,18 @@ def _compared(settings: RunSettings, champion: Champion, checked: Stored[Contrac
         broken_rules=tuple(rule.name for rule in checked.record.rules if rule.blocks),
         limits=drift_limits(contract),
         arrivals=arrivals,
-        changed_settings=_changed(settings, accepted.settings),
+        changed_settings=changed_settings(settings, accepted.settings),
         fresh=None,
         not_scored="something else speaks for training anew already",
         at=utc_time(datetime.now(UTC)),
     )
 
 
-def _changed(now: RunSettings, before: RunSettings) -> tuple[str, ...]:
-    one, other = (each.model_dump(mode="json", exclude=set(_OF_THE_PLACE)) for each in (now, before))
+def changed_settings(now: RunSettings, before: RunSettings) -> tuple[str, ...]:
+    """Names of the sections in which they would give another model."""
+    # A request holds the precision that its run computed in, where the settings may leave it to the machine.
+    sides = (resolved(now), resolved(before))
+    one, other = (each.model_dump(mode="json", exclude=set(_OF_THE_PLACE)) for each in sides)
     return tuple(name for name in one if one[name] != other[name])
 
 
