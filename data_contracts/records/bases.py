@@ -192,8 +192,8 @@ class PromotionBasis(Record):
     """Gate rows among those that the champion was trained on, which flatter it; ``None`` without a champion,
     or where its rows were removed."""
     terms: PromotionTerms | None
-    """The strictest margin and floor of the champion's and the anchor's own policies; ``None`` where there has
-    been neither."""
+    """The strictest margin and floor of the champion's and the anchor's own policies; ``None`` where there is
+    neither."""
     registration: Digest
 
 

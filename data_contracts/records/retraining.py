@@ -67,6 +67,9 @@ class DataFindings(Record):
     """``None`` where the champion's rows were removed and nothing can be compared."""
     changed_settings: tuple[str, ...]
     """Sections of the settings that differ from those the champion was trained with."""
+    other_work: tuple[str, ...]
+    """In what a model of these data and settings would do other work than the champion, a phrase each: other
+    labels or another metric. Another task is refused at once."""
     fresh: FreshScores | None
     not_scored: str
     """Why the champion was not scored on fresh rows; empty where it was."""

@@ -45,8 +45,8 @@ def decide_promotion(
     Args:
         permit: under which the challenger's base weights were updated; ``None`` where they stayed frozen.
         rows_champion_learned: gate rows that the champion was trained on; ``None`` where nobody can know.
-        terms: margin and floor that champion and anchor stand by. The challenger's own policy can ask for more
-            and never for less: whoever wants the place does not set the terms.
+        terms: margin and floor that champion and anchor stand by. The challenger's own policy can ask for
+            more and never for less: whoever wants the place does not set the terms.
         registration: digest of the question as it stood before the first of these scores.
 
     Raises:
