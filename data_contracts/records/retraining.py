@@ -92,6 +92,8 @@ class RetrainingOutcome(StrEnum):
     DATA_REJECTED = "data_rejected"
     NOT_ACCEPTED = "not_accepted"
     """The ladder was climbed and accepted no model."""
+    AWAITING_APPROVAL = "awaiting_approval"
+    """The run has asked a person; what it accepts after the answer is promoted by hand."""
     CHAMPION_KEPT = "champion_kept"
     PROMOTED = "promoted"
 
@@ -114,6 +116,11 @@ class RetrainingReport(Record):
         """The last thing that was decided."""
         if self.promotion is not None:
             return self.promotion.sentence
+        if self.outcome is RetrainingOutcome.AWAITING_APPROVAL and self.run is not None:
+            return (
+                f"{self.run.sentence} Once the run has gone on after the answer, `lorafirst promote "
+                f"{self.run.run_id}` offers what it accepted."
+            )
         return self.run.sentence if self.run is not None else " ".join(self.plan.reasons)
 
 
