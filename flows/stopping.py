@@ -1,10 +1,16 @@
-"""A training that its worker asks to end: Prefect is told so in the way that it knows."""
+"""A run that is cancelled while it trains: it saves first, and still ends as cancelled.
+
+Prefect's worker tells the process that it is cancelled only where Prefect's own handler of SIGTERM is in
+place. A training has its own there, which finishes the step and saves; so Prefect would take its end for a
+crash.
+"""
 
 import logging
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from data_contracts.errors import TrainingStopped
 
@@ -15,21 +21,37 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def stops_told() -> Iterator[None]:
-    """Inside, a training that saved and ended because its worker asked for that ends the flow run as asked.
+def cancelling_told() -> Iterator[None]:
+    """Inside, a stop that was asked for by cancelling leaves the flow run to its worker, which ends it so.
 
-    Prefect takes any other end by a ``KeyboardInterrupt`` for a crash, cancelled or not. Where no worker runs
-    the flow, the command line tells of the stop.
+    Every other stop stays what it is.
 
     Raises:
-        TerminationSignal: in place of a ``TrainingStopped`` by SIGTERM, in a worker's process.
+        Abort: in place of what was raised by SIGTERM, where the worker's run is being cancelled.
     """
+    from prefect.exceptions import Abort, TerminationSignal
+
     try:
         yield
-    except TrainingStopped as stopped:
-        if stopped.signal_number != signal.SIGTERM or _FLOW_RUN_VARIABLE not in os.environ:
+    except (TrainingStopped, TerminationSignal) as stopped:
+        number = stopped.signal_number if isinstance(stopped, TrainingStopped) else stopped.signal
+        if number != signal.SIGTERM or not _is_being_cancelled():
             raise
-        from prefect.exceptions import TerminationSignal
+        _log.warning("Cancelled. %s", stopped)
+        raise Abort("The run is being cancelled.") from stopped
 
-        _log.warning("%s", stopped)
-        raise TerminationSignal(signal.SIGTERM) from stopped
+
+def _is_being_cancelled() -> bool:
+    """Whether the run that a worker started this process for is; a run inside another counts as that one."""
+    run = os.environ.get(_FLOW_RUN_VARIABLE)
+    if run is None:
+        return False
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run)).state
+    except httpx.HTTPError:
+        return False
+    return state is not None and state.is_cancelling()
