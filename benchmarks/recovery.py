@@ -17,6 +17,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def command(folder: Path, name: str, processes: int) -> Command:
 
 def ended(output: Path) -> dict[str, Any]:
     """What a run came to, without what differs from one run to the next: times, and its name."""
-    (dossier,) = output.glob("recovery-*")
+    # A run that could tell no server of its end is run again, into a dossier of its own.
+    dossier, *_ = sorted(output.glob("recovery-*"))
     report = json.loads((dossier / "outcome.json").read_bytes())
     trained = {
         path.parent.name: json.loads(path.read_bytes())["artifact"]
@@ -99,7 +101,7 @@ def ended(output: Path) -> dict[str, Any]:
         for each in report["decisions"]
     ]
     with open_ledger(str(output / FILE), read_only=True) as ledger:
-        entries = [entry for entry in ledger.entries() if entry.kind not in _OFTEN]
+        entries = [entry for entry in ledger.entries(dossier.name) if entry.kind not in _OFTEN]
         _, chain = ledger.check(ledger.checkpoint())
         faults = verify_dossier(dossier, ledger=ledger).faults
     twice = sum(count - 1 for count in Counter((each.kind, each.about) for each in entries).values())
@@ -117,27 +119,32 @@ def ended(output: Path) -> dict[str, Any]:
 
 
 def points(number: int, processes: int) -> list[Point]:
-    """Where the ``number``-th run of its kind is killed, and what of it."""
-    others = (Victim.API,) if processes == 1 else (Victim.TRAINING, Victim.TRAINING, Victim.API)
-    chosen = []
-    for place, point in enumerate(POINTS):
-        trains = point.stage in ("pilot training", "full training")
-        if processes > 1 and trains:
-            chosen.append(replace(point, victim=Victim.TRAINING))
-        elif (place + number) % 4 == 3:
-            chosen.append(replace(point, victim=others[-1]))
-        else:
-            chosen.append(point)
-    return chosen
+    """Where the ``number``-th run of its kind is killed, and what of it.
+
+    Every second one loses its server last: it goes on to its end and says that nobody could be told of it.
+    """
+    chosen = [
+        replace(point, victim=Victim.TRAINING)
+        if processes > 1 and point.stage in ("pilot training", "full training")
+        else point
+        for point in POINTS
+    ]
+    if number % 2 == 0:
+        return chosen
+    last = 3 + number % 7
+    return [*chosen[:last], replace(chosen[last], victim=Victim.API)]
 
 
-def measure(folder: Path, most: int) -> dict[str, Any]:
-    """So many kills, over as many runs as they take."""
+def measure(
+    folder: Path, most: int, keep: Callable[[dict[str, Any]], None] = lambda _: None
+) -> dict[str, Any]:
+    """So many kills, over as many runs as they take; ``keep`` is given what there is after each run."""
     prepare(folder)
-    undisturbed = {}
+    undisturbed: dict[int, dict[str, Any]] = {}
     done: Counter[tuple[str, str]] = Counter()
     runs: list[dict[str, Any]] = []
     chance = random.Random(7)
+    result: dict[str, Any] = {}
     while sum(done.values()) < most and (not runs or runs[-1]["kills"]):
         number, processes = divmod(len(runs), 2)
         processes += 1
@@ -146,33 +153,35 @@ def measure(folder: Path, most: int) -> dict[str, Any]:
             assert kill_on_the_way(alone, (), chance) == Kills()
             undisturbed[processes] = ended(alone.output)
         killed = command(folder, f"killed-{processes}-{number}", processes)
-        wanted = points(number, processes)[: most - sum(done.values())]
-        kills = kill_on_the_way(killed, wanted, chance)
-        result = ended(killed.output)
-        differs = sorted(key for key, value in undisturbed[processes].items() if result[key] != value)
+        kills = kill_on_the_way(killed, points(number, processes)[: most - sum(done.values())], chance)
         done.update(kills.done)
-        runs.append(
-            {
-                "training_processes": processes,
-                "kills": len(kills.done),
-                "places_passed_by": kills.passed_by,
-                "differs_from_undisturbed_in": differs,
-                "stages_built_twice": kills.built_twice,
-                "processes_left_over": kills.orphans,
-                "ends_without_a_clear_reason": kills.unclear,
-                "ledger_entries_twice": result["entries_twice"],
-                "faults": result["faults_of_ledger"] + len(result["faults_of_dossier"]),
-            }
-        )
+        runs.append(told(kills, ended(killed.output), undisturbed[processes], processes))
         print(json.dumps(runs[-1]), flush=True)
         shutil.rmtree(killed.output)
+        result = {
+            "what": "runs to full fine-tuning, killed by kill -9 and started again by the same command",
+            "outcome": undisturbed[1]["outcome"],
+            "kills": sum(done.values()),
+            "kills_by_stage_and_process": {f"{stage}: {victim}": n for (stage, victim), n in done.items()},
+            "runs": runs,
+            "machine": machine("torch", "prefect"),
+        }
+        keep(result)
+    return result
+
+
+def told(kills: Kills, result: dict[str, Any], undisturbed: dict[str, Any], processes: int) -> dict[str, Any]:
+    """What one killed run came to."""
     return {
-        "what": "runs to full fine-tuning, killed by kill -9 and started again by the same command",
-        "outcome": undisturbed[1]["outcome"],
-        "kills": sum(done.values()),
-        "kills_by_stage_and_process": {f"{stage}: {victim}": done[stage, victim] for stage, victim in done},
-        "runs": runs,
-        "machine": machine("torch", "prefect"),
+        "training_processes": processes,
+        "kills": len(kills.done),
+        "places_passed_by": kills.passed_by,
+        "differs_from_undisturbed_in": sorted(key for key in undisturbed if result[key] != undisturbed[key]),
+        "stages_built_twice": kills.built_twice,
+        "processes_left_over": kills.orphans,
+        "ends_without_a_clear_reason": kills.unclear,
+        "ledger_entries_twice": result["entries_twice"],
+        "faults": result["faults_of_ledger"] + len(result["faults_of_dossier"]),
     }
 
 
@@ -184,11 +193,14 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=36, help="so many, and write them down")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lorafirst-recovery-") as folder:
-        result = measure(Path(folder), asked.kills or asked.most)
-    if asked.kills is None:
-        RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    else:
-        print(json.dumps(result, indent=2))
+        if asked.kills is None:
+            measure(Path(folder), asked.most, write)
+        else:
+            print(json.dumps(measure(Path(folder), asked.kills), indent=2))
+
+
+def write(result: dict[str, Any]) -> None:
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
