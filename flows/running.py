@@ -17,6 +17,9 @@ from data_contracts.records.settings import RunSettings
 from flows.local_api import LocalApi, start_unless_configured
 from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 
+_TRIES_AGAIN = 4
+"""After two, four, eight and sixteen seconds, before a server is taken for gone."""
+
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
     """Runs the flow and returns how it ended; shows stages and progress on the terminal unless ``quiet``.
@@ -106,7 +109,7 @@ def _beside_an_api(quiet: bool) -> Iterator[LocalApi | None]:
 
             stack.enter_context(listening(stack.enter_context(TerminalListener())))
         _hush()
-        stack.enter_context(_heartbeats(None if api is not None else SIGN_OF_LIFE_SECONDS))
+        stack.enter_context(_towards_server(own=api is not None))
         stack.enter_context(_lost_server_told(own=api is not None))
         yield api
 
@@ -135,14 +138,25 @@ def _lost_server_told(own: bool) -> Iterator[None]:
         ) from error
 
 
-def _heartbeats(seconds: int | None) -> AbstractContextManager[object]:
-    """How often the run gives a sign of life, by which a server knows those that died.
+def _towards_server(own: bool) -> AbstractContextManager[object]:
+    """How the run keeps in touch with its server; ``own`` is one that was started for it.
 
-    Nobody watches an API that ends with its run, and stopping the heartbeat takes a second.
+    By signs of life a server knows runs that died. Nobody watches the run's own, and stopping them takes a
+    second. Prefect proposes three states after another to a server that is gone, and would wait for each as
+    long as for one.
     """
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_CLIENT_MAX_RETRIES,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: seconds})
+    return temporary_settings(
+        {
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None if own else SIGN_OF_LIFE_SECONDS,
+            PREFECT_CLIENT_MAX_RETRIES: _TRIES_AGAIN,
+        }
+    )
 
 
 def _hush() -> None:

@@ -44,9 +44,7 @@ def test_without_a_server_it_ends_with_what_to_do_and_the_same_command_goes_on(
 ) -> None:
     config = write_run(rows, policy=NEVER_FULL, training=TRAINING)
     run = killed_in_training(config, tmp_path / "runs", server)
-    killed = time.monotonic()
-    said = run.said(240)
-    print(f"ended after {time.monotonic() - killed:.0f} s\n{said}")
+    said = run.said(300)
     assert run.poll() == 1, said
     assert "no longer answers" in said and "the same command" in said, said
     assert "Traceback" not in said, said
