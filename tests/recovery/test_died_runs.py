@@ -20,8 +20,9 @@ SILENT_SECONDS = 60
 
 def test_a_run_that_died_with_its_worker_is_marked_and_goes_on(served: Served) -> None:
     (automation,) = served.ask("/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
-    automation["trigger"]["within"] = SILENT_SECONDS
-    served.ask(f"/automations/{automation['id']}", automation, method="PUT")
+    changed = {key: automation[key] for key in ("name", "description", "actions", "trigger")}
+    changed["trigger"]["within"] = SILENT_SECONDS
+    served.ask(f"/automations/{automation['id']}", changed, method="PUT")
     long = {"epochs": 100.0, "max_steps": 400, "checkpoint_steps": 20, "curve_points": 1}
     settings = form_settings(name="died", policy=NEVER_FULL, training=long, output="died")
     run = served.start("finetune/finetune", {"settings": settings})
