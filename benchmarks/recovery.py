@@ -92,10 +92,15 @@ def ended(output: Path) -> dict[str, Any]:
     # A run that could tell no server of its end is run again, into a dossier of its own.
     dossier, *_ = sorted(output.glob("recovery-*"))
     report = json.loads((dossier / "outcome.json").read_bytes())
-    trained = {
-        path.parent.name: json.loads(path.read_bytes())["artifact"]
-        for path in sorted(output.glob(".store/train-*/evidence.json"))
+    # Keys of stages hold the salts of the rows, of which every run has others.
+    stages = {
+        path: path.parent.name.rpartition("-")[0] for path in output.glob(".store/[a-z]*/evidence.json")
     }
+    trained = [
+        [stage, json.loads(path.read_bytes())["artifact"]]
+        for path, stage in stages.items()
+        if stage.startswith("train-")
+    ]
     decisions = [
         [each["gate"], each["verdict"], [[rule["name"], rule["observed"]] for rule in each["rules"]]]
         for each in report["decisions"]
@@ -108,8 +113,8 @@ def ended(output: Path) -> dict[str, Any]:
     return {
         "outcome": report["outcome"],
         "decisions": decisions,
-        "trained": trained,
-        "stages": sorted(path.parent.name for path in output.glob(".store/[a-z]*/evidence.json")),
+        "trained": sorted(trained, key=json.dumps),
+        "stages": sorted(stages.values()),
         "ledger": [each.kind.value for each in entries],
         "entries_twice": twice,
         "faults_of_ledger": len(chain),
