@@ -48,7 +48,7 @@ class Point:
     @property
     def outlives(self) -> bool:
         """Whether what marks the place stays when the run is started again."""
-        return self.pattern.startswith(".store/[a-z]")
+        return self.pattern.startswith(".store/[")
 
 
 POINTS = (
