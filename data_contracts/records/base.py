@@ -68,6 +68,16 @@ def defaults_told(
             field["description"] = f"{field.get('description', '')} Usually {words}.".strip()
 
 
+def offering(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Has a field's JSON schema offer ``names`` beside any other text, for a form to show as a list."""
+
+    def offer(schema: dict[str, Any]) -> None:
+        text = {"type": schema.pop("type"), "title": "another"}
+        schema["anyOf"] = [{"enum": list(names), "type": "string", "title": "one of these"}, text]
+
+    return offer
+
+
 def canonical_json(value: Any) -> bytes:
     """``value``, which must be made of JSON types with finite numbers, as RFC 8785 bytes."""
     return rfc8785.dumps(value)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from data_contracts.records.base import Record, defaults_told
+from data_contracts.records.base import Record, defaults_told, offering
 from data_contracts.records.metrics import METRICS, Metric
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -300,15 +300,29 @@ class PromotionRules(_Rules):
     """A level below which nothing is promoted, in the metric's unit; unset: the target less the margin."""
 
 
+class PromotionTerms(Record):
+    """Margin and floor as they apply, nothing left to other parts of the policy."""
+
+    margin: float = Field(ge=0.0)
+    """How much worse than champion and anchor is not inferior, in the metric's unit."""
+    floor: float
+    """A level below which nothing is promoted, in the metric's unit."""
+
+    def stricter(self, other: "PromotionTerms", *, higher_is_better: bool) -> "PromotionTerms":
+        """The smaller margin and the floor that is harder to reach."""
+        harder = max if higher_is_better else min
+        return PromotionTerms(margin=min(self.margin, other.margin), floor=harder(self.floor, other.floor))
+
+
 class Policy(_Rules):
     """What the gates ask. Its digest stands in every decision and in the permit."""
 
-    extends: str = "default"
+    extends: str = Field(default="default", json_schema_extra=offering(*SHIPPED_POLICIES))
     """``default``, ``strict``, ``exploratory``, or a YAML file of your own; what is said here is laid over
     it."""
     name: str = Field(default="default", min_length=1, max_length=60)
     """What people call it; a file of your own should say its own."""
-    metric: str = Field(examples=["accuracy", "word_error_rate"])
+    metric: str = Field(json_schema_extra=offering(*METRICS))
     """What is decided on, a mean over examples: one of lorafirst's, or a name in ``scoring.custom``."""
     own_metric: Metric | None = None
     """What ``metric`` is where it is a function of the user's own. Settings fill it in from
@@ -380,6 +394,15 @@ class Policy(_Rules):
         sign = -1.0 if self.measure.higher_is_better else 1.0
         # Without the rounding 0.92 - 0.02 would be a hair above 0.9.
         return round(self.target + sign * self.margin, 12)
+
+    @property
+    def promotion_terms(self) -> PromotionTerms:
+        """What ``promotion`` says, or follows from the target where it says nothing."""
+        stated = self.promotion
+        return PromotionTerms(
+            margin=self.margin if stated.margin is None else stated.margin,
+            floor=self.lenient_target if stated.floor is None else stated.floor,
+        )
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from data_contracts.records.base import Record, defaults_told
+from data_contracts.records.base import Record, defaults_told, offering
 from data_contracts.records.metrics import Task, metrics_for
 from data_contracts.records.policy import Policy
-from data_contracts.records.rungs import Rung
+from data_contracts.records.rungs import LORA_FAMILY, Rung
 from data_contracts.records.scoring import CustomMetric, ScoringSettings
 from data_contracts.row_salts import COMMITMENT, NAME, SALT
 
@@ -202,7 +202,7 @@ class PilotSettings(Record):
 
     model_config = ConfigDict(json_schema_extra=_rank_and_alpha_depend)
 
-    method: Rung = Rung.LORA
+    method: Rung = Field(default=Rung.LORA, json_schema_extra=offering(*LORA_FAMILY, Rung.ADAPTER))
     """``lora``, ``rslora`` (rank-stabilised), ``dora``, ``pissa``, ``adalora``, ``qlora`` (the frozen base in
     4-bit NF4), ``adapter`` (Houlsby bottlenecks), or one that an installed package brings."""
     preset: Preset | None = None
@@ -249,7 +249,7 @@ class PilotSettings(Record):
 class FullSettings(Record):
     """What updates base weights, reached only with a permit."""
 
-    method: Rung = Rung.FULL
+    method: Rung = Field(default=Rung.FULL, json_schema_extra=offering(Rung.FULL, Rung.LAYERS, Rung.HYBRID))
     """``full``; ``layers`` (some transformer blocks); ``hybrid`` (the pilot merged into the base, then the
     blocks that it changed most); or one that an installed package brings."""
     layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)] = 4

@@ -27,7 +27,7 @@ def roll_back(model: str, *, output: Path, to: int | None, by: str, reason: str)
         ArtifactDamagedError: its artifact is gone or damaged.
         LedgerError: it could not be entered, and nothing was changed.
     """
-    require_reason(reason, needed=True)
+    reason = require_reason(reason, needed=True)
     registry = registry_at_hand(output)
     if registry is None:
         raise InputError.single(
@@ -49,7 +49,7 @@ def roll_back(model: str, *, output: Path, to: int | None, by: str, reason: str)
             version=target.version,
             run_id=target.candidate.run_id,
             artifact=target.candidate.artifact_digest,
-            reason=reason.strip(),
+            reason=reason,
             by=by,
             at=utc_time(datetime.now(UTC)),
         )
@@ -60,9 +60,14 @@ def roll_back(model: str, *, output: Path, to: int | None, by: str, reason: str)
     return rollback
 
 
-def require_reason(reason: str, *, needed: bool) -> None:
-    """Raises ``InputError`` where one is needed and empty, or too long to be kept."""
-    length = len(reason.strip())
+def require_reason(reason: str, *, needed: bool) -> str:
+    """The reason without spaces around it.
+
+    Raises:
+        InputError: one is needed and it is empty, or it is too long to be kept.
+    """
+    reason = reason.strip()
+    length = len(reason)
     if length > REASON_LENGTH or (needed and not length):
         raise InputError.single(
             "--reason",
@@ -70,6 +75,7 @@ def require_reason(reason: str, *, needed: bool) -> None:
             found=f"{length:,} characters",
             remedy="say in a sentence or two why",
         )
+    return reason
 
 
 def _record(output: Path, rollback: Rollback) -> None:

@@ -259,6 +259,23 @@ def find_dossier(output: Path, run: str) -> Dossier:
     )
 
 
+def run_among(output: Path, run: str) -> str:
+    """The whole id of the run ``run``, named as for ``find_dossier``, whose dossier lies in ``output``.
+
+    Raises:
+        InputError: none, several, or one that lies elsewhere.
+    """
+    folder = find_dossier(output, run).folder.resolve()
+    if folder.parent != output.resolve():
+        raise InputError.single(
+            f"run {run!r}",
+            expected=f"a dossier in {output}, beside its ledger and registry",
+            found=f"one in {folder.parent}",
+            remedy=f"name that folder: --output {folder.parent}",
+        )
+    return folder.name
+
+
 def _lock(output: Path, run_id: str) -> FileLock:
     folder = output / LOCKS
     folder.mkdir(parents=True, exist_ok=True)

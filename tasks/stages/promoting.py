@@ -54,7 +54,7 @@ def promote_offered(offered: Offered, *, output: Path, by: str, reason: str) -> 
 
     Where somebody else changes the champion meanwhile, the comparison is made anew.
     """
-    require_reason(reason, needed=False)
+    reason = require_reason(reason, needed=False)
     registry = open_registry(output)
     while True:
         with changing(output, offered.candidate.model):
@@ -102,7 +102,7 @@ def _crown(registry: Registry, standing: _Standing, crowning: Crowning) -> None:
 
 
 def _crowning(promotion: Promotion, by: str, reason: str) -> Crowning:
-    return Crowning(at=utc_time(datetime.now(UTC)), by=by, reason=reason.strip(), score=_score(promotion))
+    return Crowning(at=utc_time(datetime.now(UTC)), by=by, reason=reason, score=_score(promotion))
 
 
 def _score(promotion: Promotion) -> Interval:

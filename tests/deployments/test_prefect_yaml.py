@@ -92,3 +92,17 @@ def test_the_form_calls_every_setting_as_the_file_does() -> None:
 
 def test_deployments_are_of_this_version() -> None:
     assert {deployment["version"] for deployment in deployments()} == {version("lorafirst")}
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "name"),
+    [
+        ("Policy", "extends", "strict"),
+        ("Policy", "metric", "word_error_rate"),
+        ("PilotSettings", "method", "qlora"),
+        ("FullSettings", "method", "hybrid"),
+    ],
+)
+def test_the_form_offers_what_can_be_chosen_and_takes_other_names(record: str, field: str, name: str) -> None:
+    listed, text = RunSettings.model_json_schema()["$defs"][record]["properties"][field]["anyOf"]
+    assert name in listed["enum"] and text == {"title": "another", "type": "string"}

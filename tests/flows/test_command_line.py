@@ -18,7 +18,10 @@ def invoke(*arguments: str) -> Any:
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "runs", "show", "explain", "verify", "answers", "export", "decisions", "redact", "schema"],
+    [
+        *("run", "runs", "show", "explain", "verify", "answers", "export", "decisions", "redact", "schema"),
+        *("models", "promote", "rollback", "retrain", "drift"),
+    ],
 )
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = invoke(command, "--help")

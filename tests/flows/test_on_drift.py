@@ -61,7 +61,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         try:
             wait_for(lambda: answers(url), 120)
             env = environment(home, url)
-            prefect("work-pool", "create", "--type", "process", "lorafirst", env=env)
+            document = yaml.safe_load(PREFECT_YAML.read_text(encoding="utf-8"))
+            for pool in {each["work_pool"]["name"] for each in document["deployments"]}:
+                prefect("work-pool", "create", "--type", "process", pool, env=env)
             prefect("deploy", "--all", "--prefect-file", str(PREFECT_YAML), env=env)
             yield env
         finally:

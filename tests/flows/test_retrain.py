@@ -3,18 +3,21 @@
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from data_contracts.records.bases import PromotionBasis
 from data_contracts.records.retraining import DataFindings
 from data_contracts.row_salts import read_names
 from tasks.evidence.dossier import Dossier, read_decision
 from tasks.registry.locking import retraining
-from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics
+from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics, write_rows
+from tests.forked import lorafirst
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +127,30 @@ def test_one_retraining_at_a_time_and_a_killed_one_holds_nothing(champion: Path,
     os.kill(holder.pid, signal.SIGKILL)
     holder.join(30)
     assert retrain(champion, tiny_llama, ANSWERED)[1]["outcome"] == "skipped"
+
+
+def test_a_killed_retraining_goes_on_in_its_dossier_with_the_same_command(
+    champion: Path, tiny_llama: Path
+) -> None:
+    before = {path.parent for path in champion.glob("topics-*/request.yaml")}
+    data = write_rows(champion.parent / "now.jsonl", ANSWERED)
+    config = champion.parent / "now.yaml"
+    settings = topics(data, tiny_llama, champion) | {"training": {"max_steps": 200, "checkpoint_steps": 5}}
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    first = lorafirst("retrain", str(config))
+    deadline = time.monotonic() + 240
+    while not list((champion / ".store").glob(".checkpoints/train-lora-*/step-*")):
+        assert first.poll() is None and time.monotonic() < deadline, first.said(1)
+        time.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    (begun,) = {path.parent for path in champion.glob("topics-*/request.yaml")} - before
+    assert not (begun / "manifest.json").exists()
+    code, report = call(champion, "retrain", str(config))
+    assert code == 0 and report["run"]["run_id"] == begun.name
+    assert report["outcome"] in ("promoted", "champion_kept")
+    assert {path.parent for path in champion.glob("topics-*/request.yaml")} == {*before, begun}
+    assert call(champion, "verify", str(begun))[0] == 0
 
 
 def hold(output: str, held: Any) -> None:

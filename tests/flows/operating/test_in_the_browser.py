@@ -108,7 +108,10 @@ def browser(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         options = ["--headless", "--no-sandbox", "--disable-gpu"]
         chromium = driver.chromium.launch(executable_path=program, args=options)
         page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        shown = Browser(page, served, tmp_path_factory.mktemp("screenshots"))
+        # Kept with pytest's other output, or where whoever runs the tests wants them.
+        kept = os.environ.get("LORAFIRST_SCREENSHOTS")
+        pictures = Path(kept) if kept else tmp_path_factory.mktemp("screenshots")
+        shown = Browser(page, served, pictures)
         shown.go("/deployments")
         page.locator("input").first.fill(served.credentials)
         page.keyboard.press("Enter")
