@@ -67,7 +67,8 @@ def print_retraining(report: RetrainingReport) -> None:
     if report.promotion is not None:
         print_promotion(report.promotion)
         return
-    style = "yellow" if report.outcome is RetrainingOutcome.SKIPPED else "red"
+    calm = report.outcome in (RetrainingOutcome.SKIPPED, RetrainingOutcome.AWAITING_APPROVAL)
+    style = "yellow" if calm else "red"
     line = Text.assemble("\n", (report.outcome.value, f"bold {style}"), f"  {report.sentence}")
     console.print(line, soft_wrap=True)
 

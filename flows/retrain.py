@@ -8,7 +8,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from data_contracts.records.decision import Outcome, RunReport
-from data_contracts.records.registry import PromotionOutcome, PromotionReport
+from data_contracts.records.registry import REASON_LENGTH, PromotionOutcome, PromotionReport
 from data_contracts.records.retraining import (
     DataFindings,
     RetrainingOutcome,
@@ -26,7 +26,10 @@ from tasks.stages.drifting import beside, champion_in, examine_data
 from tasks.stages.notifying import tell_fault
 from tasks.stages.watching import listener
 
-Why = Annotated[str, Field(description="What gave the occasion; it is kept with the version.")]
+Why = Annotated[
+    str,
+    Field(max_length=REASON_LENGTH, description="What gave the occasion; it is kept with the version."),
+]
 
 
 @flow(
@@ -47,7 +50,7 @@ def retrain(settings: RunSettings, occasion: Why = "") -> State[RetrainingReport
     require_writable(output)
     settings = settings.model_copy(update={"output": output})
     with retraining(output, settings.name):
-        report = _retrain(settings, occasion)
+        report = retrain_once(settings, occasion)
     return Completed(
         name="".join(word.capitalize() for word in report.outcome.value.split("_")),
         message=report.sentence,
@@ -55,7 +58,15 @@ def retrain(settings: RunSettings, occasion: Why = "") -> State[RetrainingReport
     )
 
 
-def _retrain(settings: RunSettings, occasion: str) -> RetrainingReport:
+_UNACCEPTED = {
+    Outcome.DATA_REJECTED: RetrainingOutcome.DATA_REJECTED,
+    Outcome.AWAITING_APPROVAL: RetrainingOutcome.AWAITING_APPROVAL,
+}
+"""Ends of a run without a model that are ends of their own for a retraining."""
+
+
+def retrain_once(settings: RunSettings, occasion: str) -> RetrainingReport:
+    """What ``retrain`` does once nobody else retrains the model."""
     champion = champion_in(settings.output, settings.name)
     findings: DataFindings | None = None
     plan = RetrainingPlan(train=True, reasons=(NO_CHAMPION,))
@@ -69,16 +80,22 @@ def _retrain(settings: RunSettings, occasion: str) -> RetrainingReport:
         listener().noted(reason)
     run: RunReport = finetune(settings)  # type: ignore[assignment]  # Prefect hands out what the state carries
     if run.accepted_artifact is None:
-        rejected = run.outcome is Outcome.DATA_REJECTED
-        outcome = RetrainingOutcome.DATA_REJECTED if rejected else RetrainingOutcome.NOT_ACCEPTED
-        return _report(settings, outcome, plan, findings, run)
-    reason = " ".join(filter(None, (occasion, *plan.reasons)))
+        return _report(
+            settings, _UNACCEPTED.get(run.outcome, RetrainingOutcome.NOT_ACCEPTED), plan, findings, run
+        )
+    reason = reason_of(occasion, plan)
     promotion: PromotionReport = promote(  # type: ignore[assignment]
         run.run_id, output=settings.output, reason=reason, by=None
     )
     promoted = promotion.outcome is PromotionOutcome.PROMOTED
     ended = RetrainingOutcome.PROMOTED if promoted else RetrainingOutcome.CHAMPION_KEPT
     return _report(settings, ended, plan, findings, run, promotion)
+
+
+def reason_of(occasion: str, plan: RetrainingPlan) -> str:
+    """What is kept with the version; cut where a plan has many reasons, all of which stand in ``drift/``."""
+    whole = " ".join(filter(None, (occasion, *plan.reasons)))
+    return whole if len(whole) <= REASON_LENGTH else f"{whole[: REASON_LENGTH - 1]}…"
 
 
 def _report(

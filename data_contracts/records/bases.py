@@ -15,6 +15,7 @@ from data_contracts.records.evidence import Environment
 from data_contracts.records.forecast import Forecast
 from data_contracts.records.permit import Permit
 from data_contracts.records.pilots import Approval, PilotTrial, SweepPoint
+from data_contracts.records.policy import PromotionTerms
 from data_contracts.records.snapshot import Split
 
 
@@ -190,6 +191,9 @@ class PromotionBasis(Record):
     rows_champion_learned: int | None
     """Gate rows among those that the champion was trained on, which flatter it; ``None`` without a champion,
     or where its rows were removed."""
+    terms: PromotionTerms | None
+    """The strictest margin and floor of the champion's and the anchor's own policies; ``None`` where there is
+    neither."""
     registration: Digest
 
 

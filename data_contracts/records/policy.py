@@ -300,6 +300,20 @@ class PromotionRules(_Rules):
     """A level below which nothing is promoted, in the metric's unit; unset: the target less the margin."""
 
 
+class PromotionTerms(Record):
+    """Margin and floor as they apply, nothing left to other parts of the policy."""
+
+    margin: float = Field(ge=0.0)
+    """How much worse than champion and anchor is not inferior, in the metric's unit."""
+    floor: float
+    """A level below which nothing is promoted, in the metric's unit."""
+
+    def stricter(self, other: "PromotionTerms", *, higher_is_better: bool) -> "PromotionTerms":
+        """The smaller margin and the floor that is harder to reach."""
+        harder = max if higher_is_better else min
+        return PromotionTerms(margin=min(self.margin, other.margin), floor=harder(self.floor, other.floor))
+
+
 class Policy(_Rules):
     """What the gates ask. Its digest stands in every decision and in the permit."""
 
@@ -380,6 +394,15 @@ class Policy(_Rules):
         sign = -1.0 if self.measure.higher_is_better else 1.0
         # Without the rounding 0.92 - 0.02 would be a hair above 0.9.
         return round(self.target + sign * self.margin, 12)
+
+    @property
+    def promotion_terms(self) -> PromotionTerms:
+        """What ``promotion`` says, or follows from the target where it says nothing."""
+        stated = self.promotion
+        return PromotionTerms(
+            margin=self.margin if stated.margin is None else stated.margin,
+            floor=self.lenient_target if stated.floor is None else stated.floor,
+        )
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

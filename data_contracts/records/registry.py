@@ -51,7 +51,7 @@ class Candidate(Record):
 
 
 class Crowning(Record):
-    """When and why a version became champion for the first time."""
+    """When and why a version became champion by the gate, the last time that it did."""
 
     at: UtcTime
     by: str

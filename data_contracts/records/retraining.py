@@ -67,6 +67,9 @@ class DataFindings(Record):
     """``None`` where the champion's rows were removed and nothing can be compared."""
     changed_settings: tuple[str, ...]
     """Sections of the settings that differ from those the champion was trained with."""
+    other_work: tuple[str, ...]
+    """In what a model of these data and settings would do other work than the champion, a phrase each: other
+    labels or another metric. Another task is refused at once."""
     fresh: FreshScores | None
     not_scored: str
     """Why the champion was not scored on fresh rows; empty where it was."""
@@ -89,6 +92,8 @@ class RetrainingOutcome(StrEnum):
     DATA_REJECTED = "data_rejected"
     NOT_ACCEPTED = "not_accepted"
     """The ladder was climbed and accepted no model."""
+    AWAITING_APPROVAL = "awaiting_approval"
+    """The run has asked a person; what it accepts after the answer is promoted by hand."""
     CHAMPION_KEPT = "champion_kept"
     PROMOTED = "promoted"
 
@@ -111,6 +116,11 @@ class RetrainingReport(Record):
         """The last thing that was decided."""
         if self.promotion is not None:
             return self.promotion.sentence
+        if self.outcome is RetrainingOutcome.AWAITING_APPROVAL and self.run is not None:
+            return (
+                f"{self.run.sentence} Once the run has gone on after the answer, `lorafirst promote "
+                f"{self.run.run_id}` offers what it accepted."
+            )
         return self.run.sentence if self.run is not None else " ".join(self.plan.reasons)
 
 

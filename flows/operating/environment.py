@@ -9,6 +9,7 @@ from pathlib import Path
 from data_contracts.served import FOLDER_VARIABLE
 from flows.operating.credentials import VARIABLE
 from flows.operating.database import DATABASE_VARIABLE
+from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 
 _QUERY_SECONDS = "2"
 """How often a worker asks for work; Prefect's 10 would be most of the wait for a small run's first stage."""
@@ -59,6 +60,7 @@ class Installation:
             {
                 "PREFECT_API_AUTH_STRING": self.credentials,
                 "PREFECT_WORKER_QUERY_SECONDS": _QUERY_SECONDS,
+                "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(SIGN_OF_LIFE_SECONDS),
                 FOLDER_VARIABLE: str(self.folder),
             }
         )

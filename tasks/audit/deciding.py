@@ -141,6 +141,7 @@ def decide(
                 run_id=run_id,
                 alpha=_alpha(_registered(basis.registration, registration), Split.GATE),
                 rows_champion_learned=basis.rows_champion_learned,
+                terms=basis.terms,
                 registration=basis.registration,
             )
 

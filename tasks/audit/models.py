@@ -4,12 +4,10 @@ from pathlib import Path
 
 from data_contracts.errors import InputError
 from data_contracts.records.base import Record
-from data_contracts.records.ledger import EntryKind
 from data_contracts.records.registry import ModelVersion
 from tasks.evidence.ledger.book import ledger_at_hand, open_ledger
+from tasks.evidence.ledger.crownings import last_crowning
 from tasks.registry.models import Registry, champion_of, registry_at_hand
-
-_CROWNING = (EntryKind.PROMOTION, EntryKind.ROLLBACK)
 
 
 class ModelEntry(Record):
@@ -57,10 +55,10 @@ def _warnings(output: Path, versions: tuple[ModelVersion, ...]) -> tuple[str, ..
         return ("no ledger is at hand to hold the registry against",)
     runs = {each.candidate.run_id for each in versions}
     with open_ledger(location, read_only=True) as ledger:
-        entered = [e for e in ledger.entries() if e.kind in _CROWNING and e.run_id in runs]
+        last = last_crowning(ledger, runs)
     champion = champion_of(versions)
     told = None if champion is None else champion.candidate.run_id
-    due = entered[-1].run_id if entered else None
+    due = None if last is None else last.run_id
     if told == due:
         return ()
     return (f"the registry calls {told or 'nothing'} champion, and the ledger {due or 'nothing'}",)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from data_contracts.errors import InputError, Problem
 from data_contracts.records.retraining import DataFindings, FreshScores, RetrainingPlan
 
 NO_CHAMPION = "There is no champion yet."
@@ -16,7 +17,13 @@ def plan_retraining(findings: DataFindings, *, minimum_new_share: float) -> Retr
     """Trains anew on changed settings, drift, or enough new rows; else says why not.
 
     Data that break their contract go to the run too, which ends at its first gate and records that.
+
+    Raises:
+        InputError: it would do other work than the champion, and no promotion could take it; before anything
+            is trained.
     """
+    if findings.other_work and not findings.broken_rules:
+        raise InputError(_refusals(findings))
     reasons = [*_asked(findings), *_signs(findings)]
     arrivals = findings.arrivals
     if arrivals is None:
@@ -31,6 +38,16 @@ def plan_retraining(findings: DataFindings, *, minimum_new_share: float) -> Retr
     if reasons:
         return RetrainingPlan(train=True, reasons=tuple(reasons))
     return RetrainingPlan(train=False, reasons=(f"{told}, and nothing has drifted.",))
+
+
+def _refusals(findings: DataFindings) -> Iterator[Problem]:
+    for difference in findings.other_work:
+        yield Problem(
+            where=f"model {findings.model!r}",
+            expected=f"the work of the champion, version {findings.champion_version}",
+            found=difference,
+            remedy="give the new work a `name` of its own, under which it begins without a champion",
+        )
 
 
 def _asked(findings: DataFindings) -> Iterator[str]:

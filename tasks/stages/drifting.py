@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data_contracts.cache import cache_folder
+from data_contracts.errors import InputError
 from data_contracts.records.base import utc_time
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.registry import ModelVersion
@@ -29,6 +30,7 @@ from tasks.evidence.scores import read_scores
 from tasks.evidence.store import Stored
 from tasks.registry.models import champion_of, registry_at_hand
 from tasks.registry.place import FOLDER
+from tasks.stages.computing import resolved
 from tasks.stages.context import RunContext
 from tasks.stages.data import check_data, find_base_model
 from tasks.stages.findings import Findings, Subject
@@ -83,7 +85,11 @@ def examine_data(settings: RunSettings, champion: Champion, *, always_score: boo
 
     The champion is scored on fresh rows only where nothing else speaks for training anew, unless
     ``always_score``: that takes as long as a look at the gate.
+
+    Raises:
+        InputError: they are of another task.
     """
+    _require_same_task(settings, champion)
     settings = beside(settings, champion)
     scratch = settings.output / FOLDER
     scratch.mkdir(parents=True, exist_ok=True)
@@ -104,6 +110,18 @@ def examine_data(settings: RunSettings, champion: Champion, *, always_score: boo
     return findings
 
 
+def _require_same_task(settings: RunSettings, champion: Champion) -> None:
+    """Rows of another task have other columns, and nothing of them can be compared."""
+    theirs = champion.offered.accepted.settings.task
+    if settings.task is not theirs:
+        raise InputError.single(
+            f"model {settings.name!r}",
+            expected=f"the task of its champion, {theirs.value}",
+            found=settings.task.value,
+            remedy="give the new work a `name` of its own, under which it begins without a champion",
+        )
+
+
 def _compared(settings: RunSettings, champion: Champion, checked: Stored[ContractEvidence]) -> DataFindings:
     accepted = champion.offered.accepted
     contract = load_contract(Path(settings.data.contract) if settings.data.contract else None, settings.task)
@@ -118,16 +136,45 @@ def _compared(settings: RunSettings, champion: Champion, checked: Stored[Contrac
         broken_rules=tuple(rule.name for rule in checked.record.rules if rule.blocks),
         limits=drift_limits(contract),
         arrivals=arrivals,
-        changed_settings=_changed(settings, accepted.settings),
+        changed_settings=changed_settings(settings, accepted.settings),
+        other_work=other_work(
+            settings,
+            labels=checked.record.labels,
+            champion=accepted.settings,
+            known=accepted.snapshot.labels,
+        ),
         fresh=None,
         not_scored="something else speaks for training anew already",
         at=utc_time(datetime.now(UTC)),
     )
 
 
-def _changed(now: RunSettings, before: RunSettings) -> tuple[str, ...]:
-    one, other = (each.model_dump(mode="json", exclude=set(_OF_THE_PLACE)) for each in (now, before))
+def changed_settings(now: RunSettings, before: RunSettings) -> tuple[str, ...]:
+    """Names of the sections in which they would give another model."""
+    # A request holds the precision that its run computed in, where the settings may leave it to the machine.
+    sides = (resolved(now), resolved(before))
+    one, other = (each.model_dump(mode="json", exclude=set(_OF_THE_PLACE)) for each in sides)
     return tuple(name for name in one if one[name] != other[name])
+
+
+def other_work(
+    now: RunSettings, *, labels: tuple[str, ...], champion: RunSettings, known: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What the promotion gate would refuse to compare beside another task, a phrase each.
+
+    Args:
+        labels: of the accepted rows.
+        known: that the champion knows.
+    """
+    sides = (
+        ("metric", now.policy.metric, champion.policy.metric),
+        ("labels", ", ".join(labels), ", ".join(known)),
+    )
+    return tuple(
+        f"other {what}: {one or 'none'}, beside {other or 'none'}"
+        for what, one, other in sides
+        if one != other
+    )
 
 
 def _with_scores(

@@ -54,7 +54,7 @@ def promote_offered(offered: Offered, *, output: Path, by: str, reason: str) -> 
 
     Where somebody else changes the champion meanwhile, the comparison is made anew.
     """
-    require_reason(reason, needed=False)
+    reason = require_reason(reason, needed=False)
     registry = open_registry(output)
     while True:
         with changing(output, offered.candidate.model):
@@ -65,17 +65,22 @@ def promote_offered(offered: Offered, *, output: Path, by: str, reason: str) -> 
             return _already(offered, champion)
         promotion = promotion_gate(offered, champion=champion, anchor=standing.anchor, output=output, by=by)
         with changing(output, offered.candidate.model):
-            now = champion_of(registry.versions(offered.candidate.model))
+            versions = registry.versions(offered.candidate.model)
+            now = champion_of(versions)
             if (now and now.version) != (champion and champion.version):
                 continue
-            record_promotion(promotion.context, promotion.record, promotion.subjects)
+            runs = {each.candidate.run_id for each in versions}
+            record_promotion(promotion.context, promotion.record, promotion.subjects, runs=runs)
             if promotion.judgement.decision.verdict is Verdict.PASS:
                 _crown(registry, standing, _crowning(promotion, by, reason))
         return _report(promotion, standing)
 
 
 def _announce(registry: Registry, offered: Offered) -> _Standing:
-    """The run's model as a version, called challenger unless it is champion already."""
+    """The run's model as a version, called challenger unless it is champion already.
+
+    A promotion that broke off after the champion's alias was given may have left the challenger's.
+    """
     candidate = offered.candidate
     versions = registry.versions(candidate.model)
     for each in versions:
@@ -89,12 +94,13 @@ def _announce(registry: Registry, offered: Offered) -> _Standing:
     champion = champion_of(versions)
     if champion is None or champion.candidate.artifact_digest != candidate.artifact_digest:
         registry.call(version, Alias.CHALLENGER)
+    else:
+        registry.uncall(version, Alias.CHALLENGER)
     return _Standing(version, champion, called(versions, Alias.ANCHOR))
 
 
 def _crown(registry: Registry, standing: _Standing, crowning: Crowning) -> None:
-    if standing.challenger.crowned is None:
-        registry.crown(standing.challenger, crowning)
+    registry.crown(standing.challenger, crowning)
     if standing.anchor is None:
         registry.call(standing.challenger, Alias.ANCHOR)
     registry.call(standing.challenger, Alias.CHAMPION)
@@ -102,7 +108,7 @@ def _crown(registry: Registry, standing: _Standing, crowning: Crowning) -> None:
 
 
 def _crowning(promotion: Promotion, by: str, reason: str) -> Crowning:
-    return Crowning(at=utc_time(datetime.now(UTC)), by=by, reason=reason.strip(), score=_score(promotion))
+    return Crowning(at=utc_time(datetime.now(UTC)), by=by, reason=reason, score=_score(promotion))
 
 
 def _score(promotion: Promotion) -> Interval:

@@ -12,6 +12,7 @@ from data_contracts.records.base import Digest, digest_file, digest_json, utc_ti
 from data_contracts.records.bases import DecisionRecord, JudgedInputs, Judgement, PromotionBasis, SliceBasis
 from data_contracts.records.evidence import Environment, ScoringEvidence
 from data_contracts.records.looks import RegisteredLook, Registration
+from data_contracts.records.policy import PromotionTerms
 from data_contracts.records.registry import ModelVersion
 from data_contracts.records.snapshot import Split
 from tasks.audit.candidates import Offered
@@ -198,8 +199,19 @@ def _basis(
         ),
         permit=challenger.permit,
         rows_champion_learned=champion and rows_learned(champion, columns.row_ids),
+        terms=_terms(rivals),
         registration=findings.registration.digest(),
     )
+
+
+def _terms(rivals: dict[str, Rival | None]) -> PromotionTerms | None:
+    """The strictest of theirs: a champion with laxer ones of its own does not loosen those of the anchor."""
+    policies = [each.offered.accepted.settings.policy for each in rivals.values() if each is not None]
+    terms: PromotionTerms | None = None
+    for policy in policies:
+        own, higher = policy.promotion_terms, policy.measure.higher_is_better
+        terms = own if terms is None else terms.stricter(own, higher_is_better=higher)
+    return terms
 
 
 def _drop_texts(folder: Path) -> None:

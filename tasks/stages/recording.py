@@ -1,9 +1,10 @@
 """What a run records: signed where there is a key, in the dossier first and then in the ledger.
 
 Nobody acts on what is not in both. A run that is resumed appends what is new alone: the same judgement of the
-same run stands in the ledger once.
+same run stands in the ledger once, unless it makes a champion again that was none meanwhile.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from data_contracts.errors import LedgerError
@@ -22,6 +23,7 @@ from tasks.evidence.dossier import REQUEST
 from tasks.evidence.files import write_atomically
 from tasks.evidence.kept_permits import KeptPermits
 from tasks.evidence.ledger.book import ledger_location, open_ledger
+from tasks.evidence.ledger.crownings import last_crowning
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
 from tasks.evidence.signing.model_keys import model_key, sign_model
 from tasks.evidence.signing.signers import pipeline_signer
@@ -71,13 +73,27 @@ def record_question(context: RunContext, quality: Decision) -> None:
     _note(context, EntryKind.QUESTION, subject_of(quality), actor="gate escalation")
 
 
-def record_promotion(context: RunContext, record: DecisionRecord, subjects: dict[str, Digest]) -> None:
-    """Writes what the promotion gate decided into the promotion's folder, and enters it."""
+def record_promotion(
+    context: RunContext, record: DecisionRecord, subjects: dict[str, Digest], *, runs: Collection[str]
+) -> None:
+    """Writes what the promotion gate decided into the promotion's folder, and enters it.
+
+    What took the champion's place before, lost it and takes it again by the same judgement is entered again:
+    the last entry says who is champion.
+
+    Args:
+        runs: of every version of the model.
+    """
     judgement = record.judgement
     envelope = _signed(record, subjects, DECISION_PREDICATE)
     context.dossier.write_record(POLICY, context.settings.policy)
     write_atomically(context.dossier.folder / DECISION, envelope)
-    _note(context, EntryKind.of(judgement.decision), judgement.digest(), actor="gate promotion")
+    kind, about = EntryKind.of(judgement.decision), judgement.digest()
+    with open_ledger(ledger_location(context.settings.output)) as ledger:
+        last = last_crowning(ledger, runs)
+    holds = last is None or last.about == about
+    once = kind is not EntryKind.PROMOTION or holds
+    _note(context, kind, about, actor="gate promotion", once=once)
 
 
 def sign_permit(permit: Permit) -> bytes:

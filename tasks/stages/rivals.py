@@ -50,6 +50,7 @@ def rival_of(version: ModelVersion | None, challenger: Offered, context: RunCont
         for what, one, other in (
             ("task", mine.settings.task.value, theirs.settings.task.value),
             ("labels", ", ".join(mine.snapshot.labels), ", ".join(theirs.snapshot.labels)),
+            ("metric", mine.settings.policy.metric, theirs.settings.policy.metric),
         )
         if one != other
     ]

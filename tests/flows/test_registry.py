@@ -20,7 +20,7 @@ from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
 from tasks.evidence.signing.keys import create_key
 from tasks.evidence.signing.payloads import unverified_statement
 from tasks.evidence.signing.signers import KEY_FILE_VARIABLE, pipeline_signer
-from tasks.registry.models import open_registry
+from tasks.registry.models import Registry, open_registry
 from tasks.stages import promoting
 from tests.flows.conftest import call
 
@@ -67,6 +67,31 @@ def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback
     for dossier in (first, second):
         code, verified = call(output, "verify", str(output / dossier))
         assert code == 0, verified
+
+
+def test_a_champion_that_comes_again_is_told_by_registry_and_ledger_alike(
+    output: Path, runs: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = (each.name for each in runs)
+    for run, by in ((first, "Ada"), (second, "Ada"), (first, "Grace")):
+        assert call(output, "promote", run, "--by", by)[1]["outcome"] == "promoted"
+    with monkeypatch.context() as patched:
+        patched.setattr(Registry, "uncall", lambda *_: (_ for _ in ()).throw(OSError("the power went")))
+        asked = ["promote", second, "--by", "Grace", "--reason", "again", "--output", str(output)]
+        assert isinstance(CliRunner().invoke(app, asked).exception, OSError)
+    assert call(output, "models")[1][0]["versions"][1]["aliases"] == ["champion", "challenger"]
+    # Named by its path, as the help says.
+    assert call(output, "promote", str(output / second))[1]["outcome"] == "champion_kept"
+    (entry,) = call(output, "models")[1]
+    assert entry["warnings"] == [], "the last entry is about the champion"
+    assert [each["aliases"] for each in entry["versions"]] == [["anchor"], ["champion"]]
+    crowned = [each["crowned"] for each in entry["versions"]]
+    assert [(each["by"], each["reason"]) for each in crowned] == [("Grace", ""), ("Grace", "again")]
+    with open_ledger(ledger_location(output), read_only=True) as ledger:
+        promoted = [each.run_id for each in ledger.entries() if each.kind is EntryKind.PROMOTION]
+    assert promoted == [first, second, first, second]
+    code, done = call(output, "rollback", "topics", "--reason", "complaints")
+    assert (code, done["version"]) == (0, 1)
 
 
 def test_a_promotion_is_verified_from_its_folder_alone_and_whatever_was_changed_is_found(

@@ -36,6 +36,7 @@ POLICY = "policy.json"
 _NEVER_PROVEN = (
     "That the scores came from the artifacts: `lorafirst verify --rescore` asks those of each run again.",
     "Which rows a slice has: the rows lie in the challenger's dossier.",
+    "What margin and floor champion and anchor stand by: their policies lie in their dossiers.",
 )
 
 

@@ -2,7 +2,7 @@
 
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.permit import Permit, PermitIssuer
-from data_contracts.records.policy import OnBreach, Policy
+from data_contracts.records.policy import OnBreach, Policy, PromotionTerms
 from data_contracts.records.snapshot import Split
 from tasks.decisions.gates.guardrails import GUARDRAIL
 from tasks.decisions.gates.rules import (
@@ -33,6 +33,7 @@ def decide_promotion(
     run_id: str,
     alpha: float,
     rows_champion_learned: int | None = None,
+    terms: PromotionTerms | None = None,
     registration: str | None = None,
 ) -> Decision:
     """Passes when the challenger is not inferior to champion and anchor, overall and on each slice.
@@ -44,17 +45,22 @@ def decide_promotion(
     Args:
         permit: under which the challenger's base weights were updated; ``None`` where they stayed frozen.
         rows_champion_learned: gate rows that the champion was trained on; ``None`` where nobody can know.
+        terms: margin and floor that champion and anchor stand by. The challenger's own policy can ask for
+            more and never for less: whoever wants the place does not set the terms.
         registration: digest of the question as it stood before the first of these scores.
 
     Raises:
         PairingError: they were not scored on the same rows.
     """
-    rules = [_floor_rule(challenger, policy, alpha)]
+    higher = policy.measure.higher_is_better
+    held = policy.promotion_terms
+    held = held if terms is None else held.stricter(terms, higher_is_better=higher)
+    rules = [_floor_rule(challenger, policy, alpha, held.floor)]
     if permit is not None:
         rules.append(_permit_rule(permit))
     rivals = [(AGAINST_ANCHOR, anchor)] + ([(AGAINST_CHAMPION, champion)] if champion else [])
     for name, rival in rivals:
-        rules.append(_against(name, challenger, rival, policy, alpha))
+        rules.append(_against(name, challenger, rival, policy, alpha, held.margin))
     for rule in policy.guardrails.slices:
         rows = slices[rule.name]
         for name, rival in rivals:
@@ -116,8 +122,7 @@ def _unseen_rule(learned: int) -> RuleResult:
     )
 
 
-def _floor_rule(challenger: ScoredRows, policy: Policy, alpha: float) -> RuleResult:
-    floor = policy.promotion.floor if policy.promotion.floor is not None else policy.lenient_target
+def _floor_rule(challenger: ScoredRows, policy: Policy, alpha: float, floor: float) -> RuleResult:
     level = level_rule(challenger, policy, alpha)
     assert level.interval is not None
     higher = policy.measure.higher_is_better
@@ -137,10 +142,8 @@ def _against(
     rival: ScoredRows,
     policy: Policy,
     alpha: float,
-    margin: float | None = None,
+    allowed: float,
 ) -> RuleResult:
-    allowed = policy.promotion.margin if policy.promotion.margin is not None else policy.margin
-    allowed = allowed if margin is None else margin
     interval = paired_gain(challenger, rival, policy.measure, alpha)
     return RuleResult(
         name=name,

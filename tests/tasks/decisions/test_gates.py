@@ -10,7 +10,7 @@ from data_contracts.records.bases import EscalationFacts
 from data_contracts.records.decision import Decision, Gate, Verdict
 from data_contracts.records.metrics import Metric, Task
 from data_contracts.records.permit import Permit, PermitIssuer
-from data_contracts.records.policy import Policy
+from data_contracts.records.policy import Policy, PromotionTerms
 from data_contracts.records.rungs import Rung
 from data_contracts.records.snapshot import ContractEvidence, ContractRule, RuleSeverity, Split
 from tasks.decisions.gates import (
@@ -485,6 +485,38 @@ def test_a_challenger_is_held_to_champion_anchor_and_floor() -> None:
     assert verdicts(crept)["not inferior to the champion"] is Verdict.PASS
     assert crept.verdict is Verdict.FAIL
     assert promote(0.85, 0.85, 0.85).verdict is Verdict.FAIL
+
+
+def test_a_challenger_does_not_set_the_terms_of_its_own_promotion() -> None:
+    lax = Policy(**{**ACCURACY.model_dump(), "promotion": {"margin": 1.0, "floor": 0.0}})
+
+    def judged(terms: PromotionTerms | None, policy: Policy = lax) -> dict[str, Verdict]:
+        champion = right(0.97, name="the champion")
+        decision = decide_promotion(
+            right(0.85, name="the challenger"),
+            champion,
+            champion,
+            permit=None,
+            slices={},
+            policy=policy,
+            run_id=RUN,
+            alpha=0.05,
+            terms=terms,
+        )
+        return {**verdicts(decision), "whole": decision.verdict}
+
+    assert judged(None)["whole"] is Verdict.PASS
+    close = judged(PromotionTerms(margin=0.02, floor=0.0))
+    assert close["not inferior to the champion"] is close["not inferior to the anchor"] is Verdict.FAIL
+    assert judged(PromotionTerms(margin=1.0, floor=0.9))["level above the floor"] is Verdict.FAIL
+    # A stricter challenger is held to its own.
+    assert judged(PromotionTerms(margin=1.0, floor=0.0), guarded())["whole"] is Verdict.FAIL
+
+
+def test_the_stricter_floor_is_the_lower_one_where_lower_is_better() -> None:
+    one, other = PromotionTerms(margin=0.1, floor=11.0), PromotionTerms(margin=1.0, floor=5.0)
+    assert one.stricter(other, higher_is_better=False) == PromotionTerms(margin=0.1, floor=5.0)
+    assert one.stricter(other, higher_is_better=True) == PromotionTerms(margin=0.1, floor=11.0)
 
 
 def test_rows_that_the_champion_has_learned_are_told_and_decide_nothing() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from data_contracts.errors import InputError
 from data_contracts.records.base import digest_json
 from data_contracts.records.decision import Interval
 from data_contracts.records.drift import DriftAspect, DriftFigure, DriftReport
@@ -47,6 +48,7 @@ def found(rows_new: int = 0, drift: DriftFigure | None = None, **changes: Any) -
         "limits": (DriftLimit(aspect=DriftAspect.LENGTHS, largest=0.1, alpha=0.01),),
         "arrivals": arrivals,
         "changed_settings": (),
+        "other_work": (),
         "fresh": None,
         "not_scored": "",
         "at": "2026-11-26T00:00:00.000000Z",
@@ -87,6 +89,18 @@ def test_a_plan_and_its_reason(findings: DataFindings, trains: bool, reason: str
     plan = plan_retraining(findings, minimum_new_share=0.1)
     assert plan.train is trains
     assert any(reason in each for each in plan.reasons), plan.reasons
+
+
+def test_other_work_than_the_champions_is_refused_before_anything_is_trained() -> None:
+    other = "other labels: a, b, refund, beside a, b"
+    with pytest.raises(InputError, match="other labels: a, b, refund") as refused:
+        plan_retraining(found(100, other_work=(other,)), minimum_new_share=0.1)
+    (problem,) = refused.value.problems
+    assert "`name` of its own" in problem.remedy
+    # The run says what is wrong with data that cannot be used, and does so at its first gate.
+    assert plan_retraining(
+        found(other_work=(other,), broken_rules=("not empty",)), minimum_new_share=0.1
+    ).train
 
 
 def test_without_new_rows_even_a_share_of_nothing_is_not_reached() -> None:

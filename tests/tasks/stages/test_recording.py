@@ -7,10 +7,11 @@ import pytest
 
 from data_contracts.errors import InputError, LedgerError, TrainingDivergedError
 from data_contracts.key_roles import KeyRole
-from data_contracts.records.base import FileRecord, FolderRecord, digest_file
-from data_contracts.records.bases import Judgement, PowerBasis
+from data_contracts.records.base import FileRecord, FolderRecord, digest_file, utc_time
+from data_contracts.records.bases import DecisionRecord, JudgedInputs, Judgement, PowerBasis
 from data_contracts.records.decision import Gate, Outcome, Verdict
 from data_contracts.records.evidence import BaseModelRecord
+from data_contracts.records.ledger import EntryKind
 from data_contracts.records.settings import RunSettings
 from tasks.audit.approval import answer_escalation
 from tasks.decisions.gates.escalation import subject_of
@@ -28,11 +29,12 @@ from tasks.stages.recording import (
     record_decision,
     record_end,
     record_permit,
+    record_promotion,
     sign_permit,
 )
 from tests.data_contracts.test_permit import make_decision, make_permit
 from tests.tasks.evidence.made import finish
-from tests.tasks.evidence.test_dossier import report, request
+from tests.tasks.evidence.test_dossier import DIGEST, report, request
 
 ACCURACY = {"extends": "exploratory", "metric": "accuracy", "target": 0.5, "margin": 0.05}
 
@@ -121,6 +123,38 @@ def test_a_resumed_run_enters_the_same_decision_once(
         note_fault(context, TrainingDivergedError("at step 3"))
     kinds = [kind for kind, _, _, _ in entered(tmp_path)]
     assert kinds == ["rejection", "decision", "fault", "fault"], "a fault that comes again is another one"
+
+
+def test_a_champion_that_takes_its_place_again_by_the_same_judgement_is_entered_again(
+    context: RunContext, findings: Findings, tmp_path: Path
+) -> None:
+    runs = {"run-1", "run-2"}
+    somebody = request("run-1")
+
+    def promote(verdict: Verdict = Verdict.PASS) -> list[str]:
+        record = DecisionRecord(
+            judgement=judged(Gate.PROMOTION, verdict),
+            inputs=JudgedInputs(
+                request=DIGEST, base_model=DIGEST, tokenizer=DIGEST, contract=None, snapshot=None, seeds=(0,)
+            ),
+            alternatives=(),
+            requested_by=somebody.requested_by,
+            answered_by=None,
+            environment=somebody.environment,
+            made_at=utc_time(datetime.now(UTC)),
+        )
+        record_promotion(context, record, {"challenger": DIGEST}, runs=runs)
+        return [kind for kind, _, _, _ in entered(tmp_path)]
+
+    assert promote() == promote() == ["promotion"], "one that broke off is finished, and entered once"
+    with open_ledger(str(tmp_path / FILE)) as ledger:
+        ledger.append(EntryKind.PROMOTION, run_id="elsewhere-1", about=DIGEST, actor="gate promotion")
+    assert promote() == ["promotion", "promotion"], "another model's champion is nothing to this one"
+    with open_ledger(str(tmp_path / FILE)) as ledger:
+        ledger.append(EntryKind.ROLLBACK, run_id="run-2", about=DIGEST, actor="Ada")
+    assert promote()[2:] == ["rollback", "promotion"]
+    assert promote()[2:] == ["rollback", "promotion"]
+    assert promote(Verdict.FAIL)[4:] == promote(Verdict.FAIL)[4:] == ["champion_kept"]
 
 
 def test_a_gate_decides_for_nobody_whose_ledger_fails(
