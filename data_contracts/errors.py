@@ -78,6 +78,10 @@ class TrainingStopped(KeyboardInterrupt):
         return 128 + self.signal_number
 
 
+class ServerLostError(LorafirstError, ConnectionError):
+    """The Prefect server that a run reports to no longer answers. The message says where the run goes on."""
+
+
 class PairingError(LorafirstError, ValueError):
     """Scores of different rows were about to be compared row by row."""
 

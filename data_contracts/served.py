@@ -112,7 +112,8 @@ class ServedFolder:
         elif glob.has_magic(source) and ".." in Path(source).parts:
             # Where a pattern goes up again cannot be told from the pattern.
             yield self._outside(where, source)
-        elif not all(map(self._holds, map(Path, (source, *glob.iglob(source))))):
+        # As far down as the files are looked for later.
+        elif not all(map(self._holds, map(Path, (source, *glob.iglob(source, recursive=True))))):
             yield self._outside(where, source)
 
     def _code(self, settings: RunSettings) -> Iterator[Problem]:

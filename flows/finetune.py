@@ -18,6 +18,7 @@ from data_contracts.records.evidence import Environment, RunRequest
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import Split
 from flows.served import as_served
+from flows.stopping import cancelling_told
 from tasks.decisions.ladder import Step, next_step
 from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
@@ -94,7 +95,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         record_attempt(context)
         listener().run_started(context.run_id, resumed)
         try:
-            with measured() as measurement:
+            with measured() as measurement, cancelling_told():
                 findings = Findings(base=find_base_model(context))
                 outcome = _climb(context, findings)
         except InputError as error:

@@ -1,17 +1,24 @@
 """One run in this process: on the server that ``PREFECT_API_URL`` names, or on Prefect's ephemeral API."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
+from data_contracts.errors import ServerLostError, one_line
 from data_contracts.records.decision import RunReport
 from data_contracts.records.registry import PromotionReport, Rollback
 from data_contracts.records.retraining import DriftOutcome, RetrainingReport
 from data_contracts.records.settings import RunSettings
 from flows.local_api import LocalApi, start_unless_configured
+from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
+
+_TRIES_AGAIN = 4
+"""After two, four, eight and sixteen seconds, before a server is taken for gone."""
 
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
@@ -102,16 +109,54 @@ def _beside_an_api(quiet: bool) -> Iterator[LocalApi | None]:
 
             stack.enter_context(listening(stack.enter_context(TerminalListener())))
         _hush()
-        if api is not None:
-            stack.enter_context(_without_heartbeats())
+        stack.enter_context(_towards_server(own=api is not None))
+        stack.enter_context(_lost_server_told(own=api is not None))
         yield api
 
 
-def _without_heartbeats() -> AbstractContextManager[object]:
-    """Nobody watches an API that ends with its run, and stopping the heartbeat takes a second."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+@contextmanager
+def _lost_server_told(own: bool) -> Iterator[None]:
+    """Raises ``ServerLostError`` in place of what a client says whose server was gone for too long.
 
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    Args:
+        own: whether the server was started for this run.
+    """
+    import httpx
+
+    try:
+        yield
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        unavailable = HTTPStatus.INTERNAL_SERVER_ERROR
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < unavailable:
+            raise
+        raise ServerLostError(
+            f"The Prefect server at {os.environ.get('PREFECT_API_URL', 'its address')} no longer answers: "
+            f"{one_line(error) or type(error).__name__}.\n"
+            "  Nothing is lost: what was finished and saved is beside the dossiers (`lorafirst runs`).\n"
+            f"  to do: {'' if own else 'start it again (`lorafirst up`), or unset PREFECT_API_URL; then '}"
+            "the same command goes on"
+        ) from error
+
+
+def _towards_server(own: bool) -> AbstractContextManager[object]:
+    """How the run keeps in touch with its server; ``own`` is one that was started for it.
+
+    By signs of life a server knows runs that died. Nobody watches the run's own, and stopping them takes a
+    second. Prefect proposes three states after another to a server that is gone, and would wait for each as
+    long as for one.
+    """
+    from prefect.settings import (
+        PREFECT_CLIENT_MAX_RETRIES,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    return temporary_settings(
+        {
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None if own else SIGN_OF_LIFE_SECONDS,
+            PREFECT_CLIENT_MAX_RETRIES: _TRIES_AGAIN,
+        }
+    )
 
 
 def _hush() -> None:

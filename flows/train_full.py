@@ -6,13 +6,14 @@ from prefect import flow
 
 from data_contracts.records.settings import RunId
 from flows.served import in_served, require_deployed_version
+from flows.stopping import cancelling_told
 from tasks.evidence.dossier import Dossier
 from tasks.stages.elsewhere import train_for_run
 
 
 @flow(name="train-full", flow_run_name="{run} seed {seed}", persist_result=False)
 def train_full(
-    run: RunId, pilot: RunId, learning_rate: float, seed: int, output: Path = Path("runs")
+    run: RunId, pilot: RunId, learning_rate: float, seed: int, stage: RunId, output: Path = Path("runs")
 ) -> None:
     """Train in full for a run that asks for it. Refused without the run's permit for exactly this training.
 
@@ -23,8 +24,10 @@ def train_full(
         pilot: The folder of its best pilot in its dossier.
         learning_rate: Peak rate.
         seed: One of those that the permit names.
+        stage: The name under which the run will look for what is trained.
         output: The folder of dossiers, in the served folder.
     """
     require_deployed_version()
     dossier = Dossier(in_served(output, "output") / run)
-    train_for_run(dossier, pilot=pilot, learning_rate=learning_rate, seed=seed)
+    with cancelling_told():
+        train_for_run(dossier, pilot=pilot, learning_rate=learning_rate, seed=seed, stage=stage)

@@ -2,24 +2,29 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from data_contracts.errors import InputError, one_line
 
+DATABASE_VARIABLE = "LORAFIRST_DATABASE"
 _CONNECT_SECONDS = 5.0
 _DRIVER = "postgresql+asyncpg://"
 _EXTENSION = "pg_trgm"
+_SECRET = ("user", "password", "sslpassword")
+"""Parameters that a URL may not have: what is shown of it has all of them."""
 
 
 def database_url(asked: str | None, state: Path) -> str:
     """The URL as Prefect takes it.
 
     Raises:
-        InputError: neither SQLite nor PostgreSQL.
+        InputError: neither SQLite nor PostgreSQL, or with a password that would be shown.
     """
     if asked is None:
         return f"sqlite+aiosqlite:///{state / 'prefect.db'}"
     scheme, separator, rest = asked.partition("://")
     if separator and scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
+        _require_hidden(rest)
         return _DRIVER + rest
     raise InputError.single(
         "--database",
@@ -27,6 +32,23 @@ def database_url(asked: str | None, state: Path) -> str:
         found=f"{scheme}://..." if separator else "no URL",
         remedy="give the URL of a PostgreSQL database, or leave it out for SQLite",
     )
+
+
+def _require_hidden(rest: str) -> None:
+    parameters = parse_qsl(rest.partition("?")[2], keep_blank_values=True)
+    named = [name for name in _SECRET if any(name == given.lower() for given, _ in parameters)]
+    if named:
+        raise InputError.single(
+            "--database",
+            expected=f"{_DRIVER}USER:PASSWORD@HOST:PORT/NAME, name and password before the host",
+            found=f"{' and '.join(named)} among the parameters behind the `?`, where they would be shown",
+            remedy="put them before the host",
+        )
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether a URL as Prefect takes it leads to a server of its own."""
+    return url.startswith(_DRIVER)
 
 
 def without_password(url: str) -> str:
@@ -42,7 +64,7 @@ def require_database(url: str) -> None:
     Raises:
         InputError: it cannot be reached, refuses, or lacks the extension.
     """
-    if not url.startswith(_DRIVER):
+    if not is_postgresql(url):
         return
     import asyncpg
     from sqlalchemy.exc import ArgumentError

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contracts.served import FOLDER_VARIABLE
+from flows.operating.credentials import VARIABLE
+from flows.operating.database import DATABASE_VARIABLE
+from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 
 _QUERY_SECONDS = "2"
 """How often a worker asks for work; Prefect's 10 would be most of the wait for a small run's first stage."""
+
+_SERVER_ONLY = (VARIABLE, DATABASE_VARIABLE)
+"""Secrets of the server's that go to it under other names; no run needs them."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Installation:
             {
                 "PREFECT_API_AUTH_STRING": self.credentials,
                 "PREFECT_WORKER_QUERY_SECONDS": _QUERY_SECONDS,
+                "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(SIGN_OF_LIFE_SECONDS),
                 FOLDER_VARIABLE: str(self.folder),
             }
         )
@@ -64,7 +71,7 @@ class Installation:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("PREFECT_API_", "PREFECT_SERVER_", "PREFECT_UI_", "PREFECT_PROFILE"))
-            and name != "LORAFIRST_AUTH"
+            and name not in _SERVER_ONLY
         }
         common = {
             "PREFECT_HOME": str(self.state / "prefect"),

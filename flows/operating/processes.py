@@ -41,7 +41,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return _record(role, process.pid)
+    return record(role, process.pid)
 
 
 def is_running(process: StartedProcess) -> bool:
@@ -97,7 +97,8 @@ def wait_for_end(processes: Iterable[StartedProcess], seconds: float) -> tuple[S
     return left
 
 
-def _record(role: str, pid: int) -> StartedProcess:
+def record(role: str, pid: int) -> StartedProcess:
+    """A child of this process that has not been waited for, as what it will be known by."""
     stat = _stat(pid)
     # It has not been waited for, so that it has an entry even if it has ended already.
     assert stat is not None

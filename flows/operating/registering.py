@@ -12,17 +12,19 @@ from pathlib import Path
 from flows.operating.deployments import shipped_file
 from flows.operating.environment import deploy_command
 from flows.operating.pools import create_pools
+from flows.operating.silent_runs import watch_for_silent_runs
 
 
-async def _create_pools(runs_at_once: int) -> None:
+async def _prepare(runs_at_once: int) -> None:
     from prefect.client.orchestration import get_client
 
     async with get_client() as client:
         await create_pools(client, Path.cwd(), runs_at_once)
+        await watch_for_silent_runs(client)
 
 
 def main() -> None:
-    asyncio.run(_create_pools(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    asyncio.run(_prepare(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
     done = subprocess.run(deploy_command(shipped_file()), check=False)  # noqa: S603 - our own interpreter
     sys.exit(done.returncode)
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from data_contracts.errors import InputError, Problem
 from flows.operating import processes
 from flows.operating.credentials import find_credentials
-from flows.operating.database import database_url, require_database, without_password
+from flows.operating.database import (
+    DATABASE_VARIABLE,
+    database_url,
+    is_postgresql,
+    require_database,
+    without_password,
+)
 from flows.operating.deployments import read_entries, shipped_file
 from flows.operating.environment import Installation
 from flows.operating.locking import locked
@@ -69,6 +75,8 @@ def start_all(asked: Asked, tell: Tell) -> Up:
         entries = {file: read_entries(file) for file in files}
         require_writable(asked.folder)
         started = Started(_installation(asked, up_already), before)
+        if known is not None and not started.runs(SERVER):
+            _require_database_said(asked, known)
         with started.or_none_of_it():
             begun = time.monotonic()
             if not started.runs(SERVER):
@@ -97,11 +105,18 @@ def _installation(asked: Asked, known: Operating | None) -> Installation:
         host=host,
         port=port,
         url=Operating(host=host, port=port, folder="", database="").url,
-        database=database_url(asked.database, asked.state),
+        database=_database(asked, known),
         credentials=find_credentials(asked.state),
     )
     installation.work.mkdir(exist_ok=True)
     return installation
+
+
+def _database(asked: Asked, known: Operating | None) -> str:
+    if known is not None and asked.database is None and is_postgresql(known.database):
+        # Without its password: written down again, and not connected to.
+        return known.database
+    return database_url(asked.database, asked.state)
 
 
 def _require_apart(asked: Asked) -> None:
@@ -111,6 +126,17 @@ def _require_apart(asked: Asked) -> None:
             expected=f"a place outside {asked.folder}, the served folder",
             found="a place inside it, where whoever fills in the form could read the password",
             remedy="serve a folder further down with --folder, or name another --state",
+        )
+
+
+def _require_database_said(asked: Asked, known: Operating) -> None:
+    """The password of the server's database is nowhere written down; an empty one must not take its place."""
+    if asked.database is None and is_postgresql(known.database):
+        raise InputError.single(
+            "--database",
+            expected=f"{known.database} with its password, where the server kept its records",
+            found="nothing, which would be a new SQLite database",
+            remedy=f"set {DATABASE_VARIABLE} as it was then, or run `lorafirst down` first to begin anew",
         )
 
 

@@ -11,7 +11,8 @@ from flows.operating.workers import worker_processes
 
 _RUN_SECONDS = 120.0
 """For a training to write its checkpoint."""
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 60.0
+"""For a worker, and for the server to close its connections, on a machine that is busy."""
 
 
 @dataclass(frozen=True)

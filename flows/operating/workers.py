@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flows.operating.deployments import Entry, register
 from flows.operating.environment import Installation
 from flows.operating.pools import POOLS, create_pools
+from flows.operating.silent_runs import watch_for_silent_runs
 from flows.operating.started import Started
 from flows.operating.state import StartedProcess
 
@@ -49,6 +50,7 @@ async def start_workers(
     installation = started.installation
     async with connected(installation) as client:
         await create_pools(client, installation.work, runs_at_once)
+        await watch_for_silent_runs(client)
         begun, at = time.monotonic(), datetime.now(UTC)
         fresh = {
             pool.name: started.start(

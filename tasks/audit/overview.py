@@ -13,6 +13,9 @@ from tasks.evidence.dossier import Dossier, find_dossier, list_dossiers
 from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE
 
+_AT_WORK = "At work now."
+_BROKEN_OFF = "Broken off: the same command goes on."
+
 
 class RunEntry(Record):
     """One line of the list of runs."""
@@ -86,7 +89,7 @@ def _entry(dossier: Dossier) -> RunEntry:
     return RunEntry(
         run_id=request.run_id,
         outcome=report.outcome if report else None,
-        sentence=report.sentence if report else "Start it again with the same command.",
+        sentence=report.sentence if report else (_AT_WORK if dossier.in_use else _BROKEN_OFF),
         requested_by=request.requested_by,
         requested_at=request.requested_at,
         signed=bool(dossier.signed_by()),

@@ -4,6 +4,7 @@ A dossier without ``manifest.json`` belongs to a run that has not ended. The sam
 again goes on in it; a request that has ended gets a new dossier.
 """
 
+import fcntl
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ REDEMPTIONS = "redemptions"
 FAULT = "fault.json"
 LOCKS = ".locks"
 """Beside the dossiers."""
+_LOOK_SECONDS = 0.5
+"""Whoever only looks whether a lock is held has let go by then."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,18 @@ class Dossier:
             shutil.rmtree(self.folder)
 
     @property
+    def in_use(self) -> bool:
+        """Whether a process is at work in it now; one that died is at work in nothing."""
+        try:
+            with (self.folder.parent / LOCKS / f"{self.folder.name}.lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @property
     def complete(self) -> bool:
         return (self.folder / MANIFEST).is_file()
 
@@ -202,7 +217,7 @@ def open_dossier(output: Path, name: str, settings_digest: str) -> Iterator[Doss
             continue
         lock = _lock(output, dossier.folder.name)
         try:
-            lock.acquire()
+            lock.acquire(timeout=_LOOK_SECONDS)
         except Timeout:
             continue  # another process is at work in it
         try:

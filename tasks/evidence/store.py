@@ -75,6 +75,10 @@ class StageStore:
 
     root: Path
 
+    def holds(self, key: StageKey) -> bool:
+        """Whether the work under ``key`` is finished and stored."""
+        return (self.root / key.folder_name / RECORD_FILE).is_file()
+
     def checkpoints(self, key: StageKey) -> CheckpointFolder:
         """Where the work under ``key`` leaves what it would go on from; to be removed once it is stored."""
         return CheckpointFolder(self.root / ".checkpoints" / key.folder_name)

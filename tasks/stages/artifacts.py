@@ -4,8 +4,7 @@ These are views. The dossier is the record, and each artifact says where in it t
 """
 
 import base64
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_contracts.records.decision import Decision, RuleResult, RunReport
@@ -14,9 +13,8 @@ from tasks.audit.explanation import Explanation
 from tasks.audit.explanation_markdown import MARKS, explanation_markdown
 from tasks.data.pages.datasheet_files import DATASHEET_MARKDOWN
 from tasks.stages.curves import CURVE_PICTURE
+from tasks.stages.showing import shown
 from tasks.stages.watching import artifact_key
-
-_log = logging.getLogger(__name__)
 
 
 def show_decision(decision: Decision) -> None:
@@ -102,17 +100,8 @@ def report_markdown(report: RunReport) -> str:
 
 def _show(key: str, markdown: str, description: str) -> None:
     from prefect.artifacts import create_markdown_artifact
-
-    _unless_unreachable(lambda: create_markdown_artifact(markdown=markdown, key=key, description=description))
-
-
-def _unless_unreachable(create: Callable[[], object]) -> None:
-    """A view that cannot be shown is logged; it never costs the run."""
     from prefect.context import FlowRunContext, TaskRunContext
 
     if FlowRunContext.get() is None and TaskRunContext.get() is None:
         return
-    try:
-        create()
-    except Exception as error:
-        _log.warning("an artifact could not be shown in the UI: %s", error)
+    shown(lambda: create_markdown_artifact(markdown=markdown, key=key, description=description), key)

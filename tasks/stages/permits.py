@@ -62,6 +62,27 @@ def redeem_here(context: RunContext, work: Work) -> Redeemed:
     return redeemed
 
 
+def require_asked_for(context: RunContext, work: Work) -> None:
+    """Returns only if the run itself has redeemed its permit for ``work`` before.
+
+    What trains for a run elsewhere is asked by anybody who can start a deployment, and redeems nothing that
+    the run has not.
+
+    Raises:
+        PermitRefusedError: it has not, or for another training.
+    """
+    with open_ledger(ledger_location(context.settings.output)) as ledger:
+        entries = [each for each in ledger.entries(context.run_id) if each.kind is EntryKind.PERMIT_REDEEMED]
+    kept = _kept(context)
+    redeemed = [kept.redemption(entry.about) for entry in entries]
+    asked = any(each and (each.seed, each.training) == (work.seed, work.training) for each in redeemed)
+    refuse_if(
+        []
+        if asked
+        else [f"run {work.run_id} has redeemed none for the training {work.training} with seed {work.seed}"]
+    )
+
+
 def require_redeemed(context: RunContext, rung: FullRung, training: str) -> None:
     """Returns only if the ledger holds that this run redeemed its permit for the ``training``.
 

@@ -97,25 +97,44 @@ def train_full(
         PermitRefusedError: before any weight is read, also where a stored result could be reused.
         LedgerError: the permit could not be redeemed.
     """
-    assert findings.snapshot is not None
     settings, adapter = context.settings, pilot.stored.folder / ArtifactKind.ADAPTER
-    key = training_key(
-        context, findings, settings.full, adapter=adapter, learning_rate=learning_rate, seed=seed
-    )
-    bound = {
-        "run_id": context.run_id,
-        "snapshot": findings.snapshot.record.digest(),
-        "base_model": findings.base.identity(),
-        "policy": settings.policy.digest(),
-    }
-    work = Work(**bound, rung=settings.full.method, seed=seed, training=key.inputs_digest)
+    work = full_work(context, findings, pilot=pilot, learning_rate=learning_rate, seed=seed)
     redeemed = redeem_here(context, work)
-    rung = FullRung(redeemed.permit, redeemed.redemption, **bound, settings=settings.full, adapter=adapter)
+    rung = FullRung(
+        redeemed.permit,
+        redeemed.redemption,
+        run_id=work.run_id,
+        snapshot=work.snapshot,
+        base_model=work.base_model,
+        policy=work.policy,
+        settings=settings.full,
+        adapter=adapter,
+    )
     folder = settings.full.method if seed == settings.seed else f"{settings.full.method}-seed-{seed}"
     stored = train_rung(
         context, findings, rung=rung, learning_rate=learning_rate, seed=seed, folder_name=folder
     )
     return Trained(folder=folder, stored=stored)
+
+
+def full_work(
+    context: RunContext, findings: Findings, *, pilot: Trained, learning_rate: float, seed: int
+) -> Work:
+    """What the permit has to cover, and is redeemed for."""
+    assert findings.snapshot is not None
+    settings, adapter = context.settings, pilot.stored.folder / ArtifactKind.ADAPTER
+    key = training_key(
+        context, findings, settings.full, adapter=adapter, learning_rate=learning_rate, seed=seed
+    )
+    return Work(
+        run_id=context.run_id,
+        snapshot=findings.snapshot.record.digest(),
+        base_model=findings.base.identity(),
+        policy=settings.policy.digest(),
+        rung=settings.full.method,
+        seed=seed,
+        training=key.inputs_digest,
+    )
 
 
 @task(name="train", task_run_name="train {folder_name}", cache_policy=NO_CACHE)

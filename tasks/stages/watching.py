@@ -3,7 +3,6 @@
 Watching never stops a run: an API that cannot be reached costs a view of the progress, not the training.
 """
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ from typing import Protocol
 
 from data_contracts.records.base import Cost
 from data_contracts.records.decision import Decision
+from tasks.stages.showing import shown
 
 _ARTIFACT_SECONDS = 5.0
 """Least time between two updates of a progress artifact."""
-
-_log = logging.getLogger(__name__)
 
 
 class RunListener(Protocol):
@@ -86,16 +84,16 @@ class StageProgress:
 
         if TaskRunContext.get() is None:
             return
-        try:
+
+        def tell() -> None:
             if self._artifact is None:
                 self._artifact = create_progress_artifact(
                     progress=percent, key=artifact_key(self._stage, "progress"), description=description
                 )
             else:
                 update_progress_artifact(self._artifact, progress=percent, description=description)  # type: ignore[arg-type]
-        except Exception as error:
-            self._broken = True
-            _log.warning("progress of %s is no longer shown in the UI: %s", self._stage, error)
+
+        self._broken = not shown(tell, f"progress of {self._stage}")
 
 
 def artifact_key(*parts: str) -> str:

@@ -11,11 +11,11 @@ from tasks.training.collation import pack
 from tasks.training.loading import Head
 from tasks.training.methods.kinds import Model
 
-_LEAST_PADDING = {1024: 0.05, 2048: 1 / 3}
-"""By tokens of a micro-batch up to which it holds, the share of padding from which packing was measured to be
-faster. Masked attention is computed over the whole sequence and grows with its square: of SmolLM2 (135M,
-LoRA) on one thread, tokens a second were 1.8 times as many for 16 rows around 60 tokens with 45 % of padding,
-1.4 times for 4 around 512 with 33 %, and two thirds for 4 around 512 with none."""
+_LEAST_PADDING = 0.25
+"""Share of padding from which packing is faster (``benchmarks/packing.json``): masked attention is computed
+over the whole sequence. On one thread LoRA of SmolLM2 (135M) was as fast either way at a fifth."""
+_MOST_TOKENS = 2048
+"""Of a micro-batch that was measured; beyond, attention grows with the square."""
 
 _CHECKED_TOKENS = (7, 12, 5)
 """Of the rows that the check lays end to end."""
@@ -113,10 +113,9 @@ def _against(model: Model, head: Head, lengths: Sequence[int], micro_batch_size:
     if "flash" in str(getattr(model.config, "_attn_implementation", "")):
         return None
     share, tokens = padding_share(lengths, micro_batch_size), _typical(lengths, micro_batch_size)
-    least = next((share for most, share in _LEAST_PADDING.items() if tokens <= most), None)
-    if least is None:
+    if tokens > _MOST_TOKENS:
         return f"micro-batches of about {tokens:,.0f} tokens, over all of which attention would be computed"
-    if share < least:
+    if share < _LEAST_PADDING:
         return f"{share:.1%} of padding is less than packing {tokens:,.0f} tokens costs"
     return None
 

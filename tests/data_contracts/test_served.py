@@ -11,6 +11,7 @@ from data_contracts import served as module
 from data_contracts.errors import InputError
 from data_contracts.records.settings import RunSettings
 from data_contracts.served import CODE_VARIABLE, FOLDER_VARIABLE, ServedFolder, served_folder
+from tasks.data.reading.source_files import find_data_files
 from tests.flows.conftest import small_settings
 
 
@@ -56,6 +57,20 @@ def test_no_source_leads_out_of_the_folder(folder: Path, source: str) -> None:
     (folder / "minilm" / "deep").mkdir()
     assert faults(folder, asked(data={"source": source})) == ["data.source"]
     assert faults(folder, asked(model={"source": source})) == ["model.source"]
+
+
+@pytest.mark.parametrize("link", ["deep/deeper/link.jsonl", "link.jsonl", "deep/deeper/way-out"])
+def test_no_pattern_for_any_depth_leads_out_of_the_folder(folder: Path, tmp_path: Path, link: str) -> None:
+    inside = folder / "many"
+    (inside / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret.jsonl").write_text("{}", encoding="utf-8")
+    assert faults(folder, asked(data={"source": "many/**/*.jsonl"})) == []
+    way = tmp_path / "elsewhere"
+    (inside / link).symlink_to(way if link.endswith("out") else way / "secret.jsonl")
+    assert faults(folder, asked(data={"source": "many/**/*.jsonl"})) == ["data.source"]
+    # What the reader would find: the check must not look less far than it does.
+    assert [file.path.name for file in find_data_files(str(inside / "**" / "*.jsonl"))]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What cannot be used is one clear message, before anything is started."""
 
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -14,6 +15,8 @@ from flows.failing import EXIT_INPUT
 from flows.operating.credentials import VARIABLE, credentials_file, find_credentials
 from flows.operating.database import database_url, without_password
 from flows.operating.deployments import read_entries, shipped_file
+from flows.operating.environment import Installation
+from flows.operating.processes import send, start, wait_for_end
 from flows.operating.state import Operating, StartedProcess, read_state, write_state
 from tests.flows.operating.conftest import free_port
 
@@ -33,6 +36,11 @@ def refused(*arguments: str) -> str:
 def options(tmp_path: Path) -> list[str]:
     (tmp_path / "served").mkdir(exist_ok=True)
     return ["--folder", str(tmp_path / "served"), "--state", str(tmp_path / "state")]
+
+
+def end(process: StartedProcess) -> None:
+    send([process], signal.SIGKILL)
+    assert wait_for_end([process], 10) == ()
 
 
 def nothing_is_up(tmp_path: Path) -> bool:
@@ -71,12 +79,60 @@ def test_a_database_of_another_kind(tmp_path: Path, url: str) -> None:
     assert "postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME" in said and "planted-word" not in said
 
 
+@pytest.mark.parametrize(
+    "query", ["user=ada&password=planted-word", "ssl=prefer&PASSWORD=planted-word", "p%61ssword=planted-word"]
+)
+def test_a_password_among_the_parameters_of_a_database(tmp_path: Path, query: str) -> None:
+    said = refused(*options(tmp_path), "--database", f"postgresql://127.0.0.1:{free_port()}/prefect?{query}")
+    assert "put them before the host" in said and "planted-word" not in said
+    assert nothing_is_up(tmp_path)
+
+
+def test_passwords_of_the_server_reach_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LORAFIRST_AUTH", "LORAFIRST_DATABASE"):
+        monkeypatch.setenv(name, "planted-word")
+    url = "postgresql+asyncpg://ada:planted-word@host/name"
+    installation = Installation(tmp_path, tmp_path, "127.0.0.1", 1, "http://127.0.0.1:1", url, "ada:password")
+    assert "planted-word" not in str(installation.client_environment())
+    assert installation.server_environment()["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == url
+
+
 def test_usual_names_of_postgresql_are_understood(tmp_path: Path) -> None:
     for scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
         assert database_url(f"{scheme}://ada:word@host/name", tmp_path) == (
             "postgresql+asyncpg://ada:word@host/name"
         )
     assert without_password("postgresql+asyncpg://ada:word@host/name").count("word") == 0
+
+
+@pytest.mark.parametrize("worker_lives", [True, False])
+def test_a_database_that_nobody_names_any_more_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker_lives: bool
+) -> None:
+    """The server is gone, and the shell is another one, without LORAFIRST_DATABASE."""
+    monkeypatch.delenv("LORAFIRST_DATABASE", raising=False)
+    state, port = tmp_path / "state", free_port()
+    state.mkdir()
+    worker = start(
+        "worker lorafirst",
+        ["sleep", "100"],
+        folder=tmp_path,
+        log=tmp_path / "worker.log",
+        environment=os.environ,
+    )
+    if not worker_lives:
+        end(worker)
+    database = "postgresql+asyncpg://ada:***@127.0.0.1/prefect"
+    folder = str(tmp_path / "served")
+    left = Operating(host="127.0.0.1", port=port, folder=folder, database=database, processes=(worker,))
+    write_state(state, left)
+    try:
+        said = refused(*options(tmp_path))
+    finally:
+        kept = read_state(state)
+        CliRunner().invoke(app, ["down", "--state", str(state)])
+    assert "ada:***@127.0.0.1/prefect" in said and "set LORAFIRST_DATABASE" in said
+    assert kept == left and not (state / "prefect.db").exists()
 
 
 def test_a_state_folder_that_cannot_be_written(tmp_path: Path) -> None:

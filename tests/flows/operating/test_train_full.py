@@ -35,8 +35,8 @@ def pilot_of(dossier: Dossier) -> str:
 
 
 def test_without_a_permit_nothing_is_trained(dossier: Dossier, tmp_path: Path) -> None:
-    with pytest.raises(PermitRefusedError, match="there is none"):
-        train_for_run(dossier, pilot=pilot_of(dossier), learning_rate=1e-4, seed=17)
+    with pytest.raises(PermitRefusedError, match="has redeemed none for the training"):
+        train_for_run(dossier, pilot=pilot_of(dossier), learning_rate=1e-4, seed=17, stage="train-full-0")
     assert not (dossier.folder / "full").exists()
     assert not list((tmp_path / "runs").glob(".store/train-full-*"))
     with open_ledger(ledger_location(tmp_path / "runs"), read_only=True) as ledger:
@@ -47,7 +47,13 @@ def test_without_a_permit_nothing_is_trained(dossier: Dossier, tmp_path: Path) -
 def test_a_run_that_has_ended_is_left_as_it_is(answered: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in answered.rglob("*")}
     with pytest.raises(InputError, match="one that has ended"):
-        train_for_run(Dossier(answered), pilot=pilot_of(Dossier(answered)), learning_rate=1e-4, seed=17)
+        train_for_run(
+            Dossier(answered),
+            pilot=pilot_of(Dossier(answered)),
+            learning_rate=1e-4,
+            seed=17,
+            stage="train-full-0",
+        )
     assert {path: path.stat().st_mtime_ns for path in answered.rglob("*")} == before
 
 
@@ -57,7 +63,7 @@ def test_rows_that_are_not_those_of_the_run_are_refused(dossier: Dossier) -> Non
     rows.unlink()
     rows.write_bytes(content + b" ")
     with pytest.raises(ArtifactDamagedError, match=r"train\.parquet is not the file"):
-        train_for_run(dossier, pilot=pilot_of(dossier), learning_rate=1e-4, seed=17)
+        train_for_run(dossier, pilot=pilot_of(dossier), learning_rate=1e-4, seed=17, stage="train-full-0")
 
 
 def test_a_deployment_that_is_not_there_is_told_before_anything_else(api: str) -> None:

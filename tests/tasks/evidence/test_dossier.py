@@ -9,6 +9,7 @@ from data_contracts.errors import ArtifactDamagedError, InputError
 from data_contracts.records.base import digest_file
 from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.evidence import Environment, RunRequest
+from tasks.audit.overview import list_runs
 from tasks.evidence.dossier import MANIFEST, Dossier, find_dossier, list_dossiers, open_dossier
 from tasks.evidence.files import write_atomically
 from tests.tasks.evidence.made import finish
@@ -97,6 +98,15 @@ def test_a_dossier_in_use_is_left_alone(tmp_path: Path) -> None:
     with open_dossier(tmp_path, "trec", DIGEST) as dossier:
         assert dossier.folder.name == first
         assert begin(tmp_path) != first
+
+
+def test_it_is_in_use_as_long_as_a_process_is_at_work_in_it(tmp_path: Path) -> None:
+    with open_dossier(tmp_path, "trec", DIGEST) as dossier:
+        dossier.write_request(request(dossier.folder.name))
+        assert dossier.in_use
+        assert [entry.sentence for entry in list_runs(tmp_path)] == ["At work now."]
+    assert not dossier.in_use
+    assert [entry.sentence for entry in list_runs(tmp_path)] == ["Broken off: the same command goes on."]
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:

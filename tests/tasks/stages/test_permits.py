@@ -30,7 +30,7 @@ from tasks.evidence.redeeming import Work
 from tasks.evidence.signing.envelopes import envelope_bytes, sign_statement
 from tasks.evidence.signing.keys import create_key, load_signer
 from tasks.evidence.store import Stored
-from tasks.stages import permits, training
+from tasks.stages import full, permits, training
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.recording import record_decision, record_permit, sign_permit
@@ -180,6 +180,47 @@ def test_a_permit_that_covers_it_is_redeemed_before_anything_is_read(run: Run) -
     told = refusal(lambda: run.train_full(rate=2 * RATE))
     assert "seed 17 was redeemed for the training" in told
     assert "this is seed 18" in refusal(lambda: run.train_full(seed=18))
+
+
+def test_who_trains_for_a_run_elsewhere_is_given_nothing_that_the_run_did_not_redeem(run: Run) -> None:
+    """A deployment's form has a rate and a pilot; whoever fills it in chooses no training by them."""
+    run.issue()
+    pilot = cast(Trained, SimpleNamespace(stored=SimpleNamespace(folder=run.context.dossier.folder)))
+
+    def ask(rate: float) -> None:
+        work = training.full_work(run.context, run.findings, pilot=pilot, learning_rate=rate, seed=17)
+        permits.require_asked_for(run.context, work)
+
+    assert "has redeemed none for the training" in refusal(lambda: ask(RATE))
+    assert run.entries(EntryKind.PERMIT_REDEEMED) == []
+    with pytest.raises(ReachedError):
+        run.train_full()
+    ask(RATE)
+    assert "has redeemed none for the training" in refusal(lambda: ask(1.0))
+    assert len(run.entries(EntryKind.PERMIT_REDEEMED)) == 1
+
+
+def test_every_seed_is_redeemed_before_another_pool_is_asked_for_the_first(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = {"compute": run.context.settings.compute.model_copy(update={"full_on": "train-full/train-full"})}
+    settings = run.context.settings.model_copy(update=pool)
+    monkeypatch.setattr(RunSettings, "permitted_seeds", (17, 18))
+    run = Run(replace(run.context, settings=settings), run.findings)
+    run.issue()
+    pilot = cast(Trained, SimpleNamespace(stored=SimpleNamespace(folder=run.context.dossier.folder)))
+    redeemed: list[int] = []
+
+    def asked(*_: Any, **__: Any) -> None:
+        redeemed.append(len(run.entries(EntryKind.PERMIT_REDEEMED)))
+        raise ReachedError
+
+    monkeypatch.setattr(full, "train_elsewhere", asked)
+    monkeypatch.setattr(full, "best_trainings", lambda *_: [pilot])
+    monkeypatch.setattr(full, "full_rate", lambda *_: RATE)
+    with pytest.raises(ReachedError):
+        full.train_permitted(run.context, run.findings)
+    assert redeemed == [2]
 
 
 def test_there_is_no_way_without_one(run: Run) -> None:
@@ -332,6 +373,7 @@ def test_a_worker_refuses_what_its_job_has_no_permit_for(run: Run, tmp_path: Pat
         "task": "classification",
         "labels": ("a", "b"),
         "pad_token_id": 0,
+        "precision": "float32",
         "pilot": None,
         "training": {},
         "learning_rate": RATE,
