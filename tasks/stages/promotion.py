@@ -20,6 +20,7 @@ from tasks.audit.cited import CitedEvidence
 from tasks.audit.deciding import decide
 from tasks.data.rows.slices import SliceColumns, read_slice_columns, rows_of
 from tasks.decisions.alternatives import alternatives_to
+from tasks.decisions.gates.promotion import strictest
 from tasks.decisions.gates.rules import alpha_of_look
 from tasks.decisions.looks import looks_of_others, sketch_rows
 from tasks.evidence.dossier import REGISTRATION, REQUEST, Dossier
@@ -205,13 +206,8 @@ def _basis(
 
 
 def _terms(rivals: dict[str, Rival | None]) -> PromotionTerms | None:
-    """The strictest of theirs: a champion with laxer ones of its own does not loosen those of the anchor."""
     policies = [each.offered.accepted.settings.policy for each in rivals.values() if each is not None]
-    terms: PromotionTerms | None = None
-    for policy in policies:
-        own, higher = policy.promotion_terms, policy.measure.higher_is_better
-        terms = own if terms is None else terms.stricter(own, higher_is_better=higher)
-    return terms
+    return strictest(policies)
 
 
 def _drop_texts(folder: Path) -> None:

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from data_contracts.key_roles import KeyRole
 from data_contracts.records.base import digest_json
+from data_contracts.records.bases import PromotionBasis
 from data_contracts.records.decision import Outcome, Verdict
 from data_contracts.records.ledger import EntryKind
+from data_contracts.records.policy import PromotionTerms
 from data_contracts.records.registry import Alias, ModelVersion
 from data_contracts.records.statements import DECISION_PREDICATE
 from flows.command_line import app
@@ -44,6 +46,8 @@ def test_the_first_becomes_champion_the_second_is_held_against_it_and_a_rollback
     names = {rule.name for rule in record.judgement.decision.rules}
     assert {"not inferior to the champion", "not inferior to the anchor"} <= names
     assert record.judgement.decision.verdict is Verdict.PASS
+    basis = record.judgement.basis
+    assert isinstance(basis, PromotionBasis) and basis.terms == PromotionTerms(margin=1.0, floor=11.1)
     code, found = call(output, "models", "topics")
     assert [each["aliases"] for each in found[0]["versions"]] == [["anchor"], ["champion"]]
     assert found[0]["warnings"] == []

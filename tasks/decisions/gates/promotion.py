@@ -1,5 +1,7 @@
 """The promotion gate: may the challenger take the champion's place?"""
 
+from collections.abc import Sequence
+
 from data_contracts.records.decision import Decision, Gate, RuleResult, Verdict
 from data_contracts.records.permit import Permit, PermitIssuer
 from data_contracts.records.policy import OnBreach, Policy, PromotionTerms
@@ -89,6 +91,15 @@ def decide_promotion(
         look=Split.GATE,
         registration=registration,
     )
+
+
+def strictest(policies: Sequence[Policy]) -> PromotionTerms | None:
+    """The terms of all of them at once, which are of one metric; ``None`` where there are none."""
+    terms: PromotionTerms | None = None
+    for policy in policies:
+        own, higher = policy.promotion_terms, policy.measure.higher_is_better
+        terms = own if terms is None else terms.stricter(own, higher_is_better=higher)
+    return terms
 
 
 def _permit_rule(permit: Permit) -> RuleResult:

@@ -28,7 +28,7 @@ from tasks.decisions.gates import (
     issue_permit,
 )
 from tasks.decisions.gates.escalation import APPROVAL, FAIR, SHORTFALL, subject_of
-from tasks.decisions.gates.promotion import PERMITTED, UNSEEN
+from tasks.decisions.gates.promotion import PERMITTED, UNSEEN, strictest
 from tasks.decisions.gates.rules import GAIN, LEVEL, UPLIFT, alpha_of_look
 from tests.tasks.decisions.conftest import (
     ACCURACY,
@@ -511,6 +511,15 @@ def test_a_challenger_does_not_set_the_terms_of_its_own_promotion() -> None:
     assert judged(PromotionTerms(margin=1.0, floor=0.9))["level above the floor"] is Verdict.FAIL
     # A stricter challenger is held to its own.
     assert judged(PromotionTerms(margin=1.0, floor=0.0), guarded())["whole"] is Verdict.FAIL
+
+
+def test_a_champion_with_lax_terms_does_not_loosen_those_of_the_anchor() -> None:
+    lax = Policy(**{**ACCURACY.model_dump(), "promotion": {"margin": 1.0, "floor": 0.0}})
+    stated = Policy(**{**ACCURACY.model_dump(), "promotion": {"margin": 0.01}})
+    own = PromotionTerms(margin=ACCURACY.margin, floor=ACCURACY.lenient_target)
+    assert strictest([]) is None
+    assert strictest([lax, ACCURACY]) == strictest([ACCURACY, lax]) == own
+    assert strictest([lax, stated]) == PromotionTerms(margin=0.01, floor=ACCURACY.lenient_target)
 
 
 def test_the_stricter_floor_is_the_lower_one_where_lower_is_better() -> None:
