@@ -6,6 +6,11 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 LONGEST_FIRST = (
     "tests/examples/test_syllables.py",
+    "tests/flows/operating/test_in_the_browser.py",
+    "tests/recovery/test_kills.py",
+    "tests/flows/operating/test_up_and_down.py",
+    "tests/recovery/test_server_lost.py",
+    "tests/recovery/test_cancelling.py",
     "tests/evidence/test_tampering.py",
     "tests/tasks/training/test_survival.py",
     "tests/flows/test_decisions.py",
@@ -14,6 +19,9 @@ LONGEST_FIRST = (
     "tests/examples/test_trec6.py",
     "tests/tasks/training/methods/test_methods.py",
     "tests/flows/test_bad_input.py",
+    "tests/flows/test_retrain.py",
+    "tests/flows/test_registry.py",
+    "tests/flows/test_on_drift.py",
     "tests/flows/test_permits.py",
     "tests/tasks/data/test_fuzz.py",
     "tests/flows/test_redact.py",
@@ -29,10 +37,13 @@ LONGEST_FIRST = (
 
 TOGETHER = {
     "tests/evidence/test_redacted.py": "tests/evidence/test_tampering.py",
+    "tests/flows/operating/test_served_runs.py": "tests/flows/operating/test_in_the_browser.py",
+    "tests/recovery/test_died_runs.py": "tests/recovery/test_cancelling.py",
+    "tests/flows/test_notifications.py": "tests/flows/test_registry.py",
     "tests/flows/test_export.py": "tests/flows/test_redact.py",
     "tests/flows/test_model_card.py": "tests/flows/test_redact.py",
 }
-"""Files that look at the same real run, which each process would otherwise make for itself."""
+"""Files that look at the same real run or server, which each process would otherwise make for itself."""
 
 
 def rank(nodeid: str) -> int:
