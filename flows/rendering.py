@@ -132,22 +132,14 @@ def print_runs(entries: Sequence[RunEntry], output: Path) -> None:
     if not entries:
         console.print(f"No runs in {output}. Start one with `lorafirst run CONFIG`.")
         return
-    table = Table(box=None, header_style="bold")
-    # What is typed again must not be cut, however narrow the terminal.
-    for column in ("run", "outcome"):
-        table.add_column(column, no_wrap=True, overflow="fold")
-    for column in ("asked (UTC)", "by", "what it means"):
-        table.add_column(column)
     for entry in entries:
         outcome = entry.outcome.value if entry.outcome else "not ended"
-        table.add_row(
-            entry.run_id,
-            Text.assemble(outcome, ("" if entry.signed else "\nunsigned", "dim")),
-            f"{entry.requested_at:%Y-%m-%d %H:%M}",
-            Text(entry.requested_by),
-            Text(entry.sentence),
-        )
-    console.print(table)
+        asked = f"asked {entry.requested_at:%Y-%m-%d %H:%M} UTC by {entry.requested_by}"
+        signed = "" if entry.signed else ", unsigned"
+        line = Text.assemble((entry.run_id, "bold"), f"  {outcome}  ", (f"{asked}{signed}", "dim"))
+        # What is typed again must not be cut, however narrow the terminal.
+        console.print(line, soft_wrap=True)
+        _say(console, Text(f"  {entry.sentence}"))
 
 
 def print_decisions(console: Console, decisions: Sequence[Decision]) -> None:

@@ -25,6 +25,10 @@ SCORING_PACKAGES = (*TRAINING_PACKAGES, "scikit-learn", "scipy", "rouge-score", 
 _ALL = ("lorafirst", "prefect", "scipy", *DATA_PACKAGES, *SCORING_PACKAGES)
 
 
+CODE = ("data_contracts", "tasks", "flows")
+"""Packages whose sources are a run's code."""
+
+
 def capture_environment(accelerator: Accelerator | None = None) -> Environment:
     """This machine and what is installed on it; the GPU must be named, because nothing here imports torch."""
     commit = _git("rev-parse", "HEAD")
@@ -36,7 +40,7 @@ def capture_environment(accelerator: Accelerator | None = None) -> Environment:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages=package_versions(_ALL),
         accelerator=accelerator,
-        code=code_digest("data_contracts", "tasks", "flows"),
+        code=code_digest(*CODE),
         commit=commit,
         commit_is_clean=None if commit is None else _git("status", "--porcelain") == "",
     )

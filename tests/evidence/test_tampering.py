@@ -984,6 +984,23 @@ def _a_question_left_out_of_the_ledger(forger: Forger) -> None:
     forger.rechain(lambda rows: [row for row in rows if row["kind"] != "registration"])
 
 
+def test_other_code_is_named_where_something_does_not_hold(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forger = copy_of(recorded.dossier, recorded.ledger, tmp_path, recorded.key, recorded.key)
+
+    def told() -> bool:
+        found = verified(forger.folder, forger.ledger, None)
+        return any("other code of lorafirst" in sentence for sentence in found.not_proven)
+
+    monkeypatch.setattr("tasks.audit.verify.verifying.code_digest", lambda *_: "sha256:" + "0" * 64)
+    assert not told()
+    forger.write("outcome.json", b"{}")
+    assert told()
+    monkeypatch.undo()
+    assert not told()
+
+
 @pytest.fixture(scope="session")
 def stranger() -> CryptoSigner:
     key = Ed25519PrivateKey.generate()

@@ -21,6 +21,7 @@ from tasks.audit.verify.trainings import training_faults
 from tasks.audit.verify.way import way_faults
 from tasks.evidence.archive import WEIGHTS
 from tasks.evidence.dossier import PERMIT, Dossier
+from tasks.evidence.environment import CODE, code_digest
 from tasks.evidence.ledger.book import Ledger
 
 RESCORES = "That the scores came from the models: --rescore ROWS asks the artifacts again."
@@ -91,8 +92,26 @@ def verify_dossier(
         outcome=held.report.outcome if held.report else None,
         signed=keyring is not None and bool(signed) and not checks[0].faults,
         checks=tuple(checks),
-        not_proven=(*((_UNSEEN,) if note else ()), *_not_proven(held, keyring, ledger, checkpoint)),
+        not_proven=(
+            *(_other_code(held) if any(each.faults for each in checks) else ()),
+            *((_UNSEEN,) if note else ()),
+            *_not_proven(held, keyring, ledger, checkpoint),
+        ),
     )
+
+
+def _other_code(held: Held) -> Iterator[str]:
+    """Where something does not hold, and other code than this wrote the dossier."""
+    if held.request is None:
+        return
+    where = held.request.environment
+    if where.code != code_digest(*CODE):
+        commit = f", commit {where.commit}" if where.commit else ""
+        version = where.packages.get("lorafirst", "")
+        yield (
+            f"That somebody changed it: other code of lorafirst {version} wrote it ({where.code}{commit}), "
+            "and records may have other fields since. Verify it with that code too."
+        )
 
 
 def _left_out(held: Held, where: str) -> bool:
