@@ -12,7 +12,9 @@ from flows.operating.workers import worker_processes
 _RUN_SECONDS = 120.0
 """For a training to write its checkpoint."""
 _STOP_SECONDS = 60.0
-"""For a worker, and for the server to close its connections, on a machine that is busy."""
+"""For a worker on a machine that is busy."""
+_CLOSE_SECONDS = 15.0
+"""For the server to close its connections, and as long again once it is told not to wait for them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ def stop_all(state: Path) -> Down | None:
         killed += _end(workers, _STOP_SECONDS)
         server = tuple(each for each in running if each.role == SERVER)
         processes.send(server, signal.SIGTERM)
-        killed += _end(server, _STOP_SECONDS)
+        # Nobody needs it any more, and sometimes it waits for a connection that nobody closes; told a second
+        # time, uvicorn does not.
+        processes.send(processes.wait_for_end(server, _CLOSE_SECONDS), signal.SIGINT)
+        killed += _end(server, _CLOSE_SECONDS)
         forget_state(state)
         return Down(runs=len(runs), processes=running, killed=killed)
 
