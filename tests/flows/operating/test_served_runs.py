@@ -26,7 +26,7 @@ def refusal(served: Served, deployment: str, parameters: dict[str, Any]) -> str:
         ("approve/approve", {"run": "run-1", "output": "../"}),
         (
             "train-full/train-full",
-            {"run": "r", "pilot": "p", "learning_rate": 1, "seed": 1, "output": ".."},
+            {"run": "r", "pilot": "p", "learning_rate": 1, "seed": 1, "stage": "s", "output": ".."},
         ),
     ],
 )
@@ -44,7 +44,7 @@ def test_nothing_outside_the_folder_can_be_named(
         ("finetune/finetune", {"settings": form_settings(name="a; touch b")}),
         ("finetune/finetune", {"settings": form_settings(unknown=1)}),
         ("approve/approve", {"run": "../../etc"}),
-        ("train-full/train-full", {"run": "a/b", "pilot": "p", "learning_rate": 1, "seed": 1}),
+        ("train-full/train-full", {"run": "a/b", "pilot": "p", "learning_rate": 1, "seed": 1, "stage": "s"}),
     ],
 )
 def test_names_that_are_paths_or_mean_something_to_a_shell_are_not_taken(
