@@ -9,6 +9,7 @@ import pytest
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.metrics import Task
 from data_contracts.records.policy import LmEvalRule
+from data_contracts.records.settings import Precision
 from tasks.evidence.dossier import Dossier
 from tasks.evidence.store import StageStore
 from tasks.stages.findings import Findings
@@ -24,7 +25,8 @@ def test_a_task_is_scored_once_and_anew_when_what_it_asks_changes(
 ) -> None:
     dossier = Dossier(tmp_path / "run")
     dossier.folder.mkdir()
-    context: Any = SimpleNamespace(store=StageStore(tmp_path / "store"), dossier=dossier)
+    asked = SimpleNamespace(model=SimpleNamespace(precision=Precision.FLOAT32))
+    context: Any = SimpleNamespace(store=StageStore(tmp_path / "store"), dossier=dossier, settings=asked)
     snapshot = SimpleNamespace(record=SimpleNamespace(task=Task.INSTRUCTION, labels=()))
     findings = Findings(base=smollm2, snapshot=cast(Any, snapshot))
     rule = LmEvalRule(task=str(task), margin=0.1, limit=2)
