@@ -71,8 +71,8 @@ class Size:
 SIZES = (
     Size("random-10M", False, steps=8, uncounted=2, effective_batch_size=16, micro_batch_size=16, runs=2),
     Size("random-10M", True, steps=4, uncounted=1, effective_batch_size=4, micro_batch_size=4, runs=2),
-    Size("SmolLM2-135M", False, steps=4, uncounted=1, effective_batch_size=8, micro_batch_size=8, runs=1),
-    Size("SmolLM2-135M", True, steps=3, uncounted=1, effective_batch_size=2, micro_batch_size=2, runs=1),
+    Size("SmolLM2-135M", False, steps=4, uncounted=1, effective_batch_size=8, micro_batch_size=8, runs=2),
+    Size("SmolLM2-135M", True, steps=3, uncounted=1, effective_batch_size=2, micro_batch_size=2, runs=2),
 )
 TINY = (
     Size("random-10M", False, steps=3, uncounted=1, effective_batch_size=4, micro_batch_size=2, runs=1),
