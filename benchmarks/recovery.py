@@ -24,19 +24,14 @@ from typing import Any
 
 import yaml
 
+from benchmarks.endings import OFTEN, decisions_of, entries_twice
 from benchmarks.killing import POINTS, Command, Kills, Point, Victim, kill_on_the_way
 from benchmarks.machine import machine
 from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
-from data_contracts.records.ledger import EntryKind
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.ledger.book import FILE, open_ledger
 
 RESULT = Path(__file__).with_name("recovery.json")
-_OFTEN = (EntryKind.ATTEMPT, EntryKind.FAULT)
-"""What the ledger tells of every attempt; everything else it holds once."""
-
-_TIMES = "forecast within the budget"
-"""The one rule that observes how long something took."""
 
 
 def command(folder: Path, name: str, processes: int) -> Command:
@@ -88,26 +83,17 @@ def ended(output: Path) -> dict[str, Any]:
         for path, stage in stages.items()
         if stage.startswith("train-")
     ]
-    decisions = [
-        [
-            each["gate"],
-            each["verdict"],
-            [[rule["name"], rule["observed"]] for rule in each["rules"] if rule["name"] != _TIMES],
-        ]
-        for each in report["decisions"]
-    ]
     with open_ledger(str(output / FILE), read_only=True) as ledger:
-        entries = [entry for entry in ledger.entries(dossier.name) if entry.kind not in _OFTEN]
+        entries = [entry for entry in ledger.entries(dossier.name) if entry.kind not in OFTEN]
         _, chain = ledger.check(ledger.checkpoint())
         faults = verify_dossier(dossier, ledger=ledger).faults
-    twice = sum(count - 1 for count in Counter((each.kind, each.about) for each in entries).values())
     return {
         "outcome": report["outcome"],
-        "decisions": decisions,
+        "decisions": decisions_of(report),
         "trained": sorted(trained, key=json.dumps),
         "stages": sorted(stages.values()),
         "ledger": [each.kind.value for each in entries],
-        "entries_twice": twice,
+        "entries_twice": entries_twice(entries),
         "faults_of_ledger": len(chain),
         "faults_of_dossier": [str(fault) for fault in faults],
         "left_over": sorted(path.name for path in output.glob(".store/.*.partial")),
