@@ -77,6 +77,11 @@ class Server:
             found += page
         return sorted(found, key=lambda each: each.created)
 
+    def mark_crashed(self, run_id: Any, message: str) -> None:
+        from prefect.states import Crashed
+
+        self.client.set_flow_run_state(run_id, Crashed(message=message), force=True)
+
 
 def patiently(asked: Callable[[], T]) -> T:
     """What the server answers, also where it was lost and is coming back."""

@@ -27,13 +27,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.endings import TIMES, decisions_of, entries_twice, trained_in
 from benchmarks.machine import machine
 from benchmarks.serving import patiently, say, up
-from benchmarks.soak_runs import KINDS, Job, Strike, asked_again, jobs, strikes, write_inputs
+from benchmarks.soak_runs import Job, Strike, asked_again, jobs, strikes, write_inputs
 from benchmarks.soak_watch import Watched, left_over
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.decisions.gates.power import LOOKS_LEFT
@@ -46,6 +47,10 @@ UNDISTURBED, DISTURBED = "undisturbed", "runs"
 AGAIN = " again"
 _MOST_SECONDS = 3600.0
 _POLL_SECONDS = 1.0
+TAKE_UP = "take-up"
+_TAKEN_UP_SECONDS = 120.0
+"""For the server to go on with a run that broke off, in a queue that others stand in too."""
+_NEVER_BEGAN_SECONDS = 420.0
 _WAITING = "AwaitingApproval"
 _SEED = 7
 
@@ -60,6 +65,8 @@ class Asked:
     """Flow runs of `approve`."""
     state: str | None = None
     """In which the last flow run ended, once there is nothing more to do."""
+    waited_since: float | None = None
+    """When its last flow run was seen to have broken off."""
     broke_off: dict[str, str] = field(default_factory=dict)
     """Of each flow run that came to no outcome, by its id: state and message."""
 
@@ -73,6 +80,11 @@ class Soak:
         self.asked: list[Asked] = []
         self.stages: dict[str, int] = {}
         self.built_twice = 0
+        self.taken_up = 0
+        """Runs that broke off and that the server went on with by itself."""
+        self.marked_by_hand = 0
+        deployed = {each.name for each in self.server.client.read_deployments()}
+        self.patience_seconds = _TAKEN_UP_SECONDS if TAKE_UP in deployed else 0.0
 
     def run(self, wanted: Sequence[Job], planned: Sequence[Strike] = ()) -> None:
         """Returns when all of ``wanted`` have ended and all of ``planned`` was done."""
@@ -102,13 +114,36 @@ class Soak:
         run = patiently(lambda: self.server.client.read_flow_run(each.flow_runs[-1]))
         kind = run.state_type.value if run.state_type else ""
         if kind in ("FAILED", "CRASHED", "CANCELLED"):
-            each.broke_off[str(run.id)] = _said(run)
-            each.flow_runs.append(self._ask(each.job).id)
+            self._go_on(each, run)
+        elif kind == "PENDING" and _age(run) > _NEVER_BEGAN_SECONDS:
+            # Its worker died between claiming it and starting it.
+            self.marked_by_hand += 1
+            patiently(lambda: self.server.mark_crashed(run.id, "It never began; marked so by the soak."))
         elif kind == "COMPLETED":
             if run.state_name == _WAITING and each.job.kind.answer is not None:
                 self._answer(each)
             else:
                 each.state = run.state_name
+
+    def _go_on(self, each: Asked, run: Any) -> None:
+        """Follows the flow run by which the server goes on; asks for one itself where there comes none."""
+        if str(run.id) not in each.broke_off:
+            each.broke_off[str(run.id)], each.waited_since = _said(run), time.monotonic()
+        started = self._newer(each)
+        if started is not None:
+            self.taken_up += 1
+            each.flow_runs.append(started)
+        elif time.monotonic() - (each.waited_since or 0.0) > self.patience_seconds:
+            each.flow_runs.append(self._ask(each.job).id)
+
+    def _newer(self, each: Asked) -> Any:
+        """The last flow run of that name that others have asked for; ``None`` where there is none."""
+        named = [
+            run.id
+            for run in patiently(lambda: self.server.runs_of(FINETUNE))
+            if run.parameters["settings"]["name"] == each.job.name and run.id not in each.flow_runs
+        ]
+        return named[-1] if named else None
 
     def _answer(self, each: Asked) -> None:
         """Asks for the answer, and follows the flow run by which the run then goes on."""
@@ -121,12 +156,9 @@ class Soak:
             each.broke_off[str(answer.id)] = _said(answer)
             each.answers.append(self._ask_answer(each.job))
         elif kind == "COMPLETED":
-            mine = [
-                run.id
-                for run in patiently(lambda: self.server.runs_of(FINETUNE))
-                if run.parameters["settings"]["name"] == each.job.name and run.id not in each.flow_runs
-            ]
-            each.flow_runs += mine[-1:]
+            started = self._newer(each)
+            if started is not None:
+                each.flow_runs.append(started)
 
     def _ask_answer(self, job: Job) -> Any:
         run = self._waiting(job)
@@ -167,6 +199,11 @@ class Soak:
                 continue
             self.built_twice += self.stages.get(path.parent.name, written) != written
             self.stages[path.parent.name] = written
+
+
+def _age(run: Any) -> float:
+    """Seconds for which it has been in its state."""
+    return float((datetime.now(UTC) - run.state.timestamp).total_seconds())
 
 
 def _said(run: Any) -> str:
@@ -236,12 +273,13 @@ def measure(count: int, scratch: Path, database: str | None) -> dict[str, Any]:
         watched = Watched(operated, folder, scratch)
         watched.start_second_worker()
         try:
+            chosen = jobs(count, DISTURBED)
+            kinds = {job.kind.name: job.kind for job in chosen}
             alone = Soak(watched, folder / UNDISTURBED, chance)
-            alone.run([Job(f"undisturbed-{kind.name}", kind, 0, UNDISTURBED) for kind in KINDS])
+            alone.run([Job(f"undisturbed-{name}", kind, 0, UNDISTURBED) for name, kind in kinds.items()])
             watched.samples.clear()
             begun = time.monotonic()
             soak = Soak(watched, folder / DISTURBED, chance)
-            chosen = jobs(count, DISTURBED)
             soak.run(chosen, strikes(count, chance))
             seconds = time.monotonic() - begun
             stages = len(soak.stages)
@@ -281,6 +319,8 @@ def summary(soak: Soak, alone: Soak, watched: Watched, count: int) -> dict[str, 
         "outcomes": dict(Counter(str(each.state) for each in soak.asked[:count])),
         "kills": dict(Counter(each.victim.value for each in watched.struck)),
         "flow_runs_that_broke_off": sum(len(each.broke_off) for each in soak.asked),
+        "of_them_the_server_went_on_with": soak.taken_up,
+        "of_them_marked_by_hand": soak.marked_by_hand,
         "of_them_not_killed": [
             f"{each.job.name} {said}"
             for each in soak.asked
