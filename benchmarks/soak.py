@@ -262,10 +262,10 @@ def measure(count: int, scratch: Path, database: str | None) -> dict[str, Any]:
     folder, state = scratch / "served", scratch / "state"
     folder.mkdir()
     write_inputs(folder)
-    temporary = scratch / "temporary"
+    temporary, cache = scratch / "temporary", scratch / "cache"
     temporary.mkdir()
     # Of everything that is started from here on, so that what is left there can be told from others'.
-    os.environ["TMPDIR"] = str(temporary)
+    os.environ["TMPDIR"], os.environ["XDG_CACHE_HOME"] = str(temporary), str(cache)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = ["--runs", "2", *(["--database", database] if database else [])]
     chance = random.Random(_SEED)
@@ -278,6 +278,7 @@ def measure(count: int, scratch: Path, database: str | None) -> dict[str, Any]:
             alone = Soak(watched, folder / UNDISTURBED, chance)
             alone.run([Job(f"undisturbed-{name}", kind, 0, UNDISTURBED) for name, kind in kinds.items()])
             watched.samples.clear()
+            cached = files_in(cache)
             begun = time.monotonic()
             soak = Soak(watched, folder / DISTURBED, chance)
             soak.run(chosen, strikes(count, chance))
@@ -291,10 +292,15 @@ def measure(count: int, scratch: Path, database: str | None) -> dict[str, Any]:
         "stages_new_when_asked_again": new_stages,
         "seconds": round(seconds),
         "processes_left_over": left_over(scratch),
-        "left_in_the_temporary_folder": dict(
-            Counter(path.name.rstrip("0123456789") for path in temporary.iterdir())
+        "left_in_the_temporary_folder": sorted(
+            f"{path.relative_to(temporary)}: {files_in(path)} files" for path in temporary.iterdir()
         ),
+        "files_new_in_the_caches": files_in(cache) - cached,
     }
+
+
+def files_in(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def summary(soak: Soak, alone: Soak, watched: Watched, count: int) -> dict[str, Any]:
