@@ -77,7 +77,7 @@ FROM_CHAMPION: dict[str, Any] = {"retrain": {"start_from": "champion"}}
 def test_a_retraining_may_go_on_from_the_champions_adapter(
     champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
 ) -> None:
-    code, report = retrain(champion, tiny_llama, [*ANSWERED, *MORE], **FROM_CHAMPION)
+    code, report = retrain(champion, tiny_llama, [*ANSWERED[30:], *MORE], **FROM_CHAMPION)
     assert code == 0 and report["run"]["outcome"] == "pilot_accepted", report
     # Where it begins is no setting by which it would be another model than the champion.
     assert not any("Other settings" in reason for reason in report["plan"]["reasons"])
@@ -100,9 +100,11 @@ def test_a_retraining_may_go_on_from_the_champions_adapter(
     learned = frozenset(
         identity
         for each in (dossier, champion / runs[0].name)
-        for identity in read_names(each / "snapshot" / "train.parquet").values()
+        for identity in read_names(each / "snapshot" / "train.parquet")
     )
-    assert rows_learned(again, learned) == len(learned)
+    assert (
+        rows_learned(again, learned) == len(learned) > len(read_names(dossier / "snapshot" / "train.parquet"))
+    )
 
 
 def test_where_the_pilot_from_the_champion_is_short_one_from_the_base_follows(
