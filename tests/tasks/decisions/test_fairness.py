@@ -348,6 +348,8 @@ def test_the_method_is_judged_by_the_pilot_from_the_base_even_where_the_other_is
     own = trial(2, remedy="from_base", tune_score=0.7)
     assert best_trial([ahead, own], ACCURACY) == fairest_trial([ahead, own], ACCURACY) == own
     assert judge([ahead, own], []).remedy is Remedy.SWEEP
+    narrow = trial(2, remedy="from_base", settings={"target_modules": ("query",)}, tune_score=0.7)
+    assert judge([ahead, narrow], []).remedy is Remedy.ALL_LAYERS
     probes = [own, trial(3, remedy="double_rank", settings={"rank": 32}, tune_score=0.7)]
     assert made_fair(judge([ahead, *probes], SWEPT))
 
