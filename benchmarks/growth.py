@@ -46,18 +46,18 @@ class Growth:
     """The median over the first quarter of the looks."""
     last_quarter: float
     per_run: float
-    """The slope of the line of least squares."""
+    """The slope of the line of least squares behind the first quarter, in which a process fills its caches."""
 
 
 def growth(runs: Sequence[int], values: Sequence[float]) -> Growth:
     """How ``values`` change with ``runs``; raises ``ValueError`` where too few looks could show it."""
-    if len(values) < 4 or len(set(runs)) < 2:
-        raise ValueError("four looks after different runs are the fewest that can show a growth")
     quarter = len(values) // 4
+    if len(values) < 4 or len(set(runs[quarter:])) < 2:
+        raise ValueError("four looks after different runs are the fewest that can show a growth")
     return Growth(
         statistics.median(values[:quarter]),
         statistics.median(values[-quarter:]),
-        statistics.linear_regression(runs, values).slope,
+        statistics.linear_regression(runs[quarter:], values[quarter:]).slope,
     )
 
 
@@ -70,10 +70,11 @@ def told(samples: Sequence[Sample]) -> dict[str, object]:
         "open_files": [float(each.open_files) for each in samples],
     }
     found: dict[str, object] = {"looks": len(samples), "runs_ended_meanwhile": runs[-1] - runs[0]}
-    if len(samples) < 4 or runs[0] == runs[-1]:
-        return found
     for name, values in figures.items():
-        of_it = growth(runs, values)
+        try:
+            of_it = growth(runs, values)
+        except ValueError:
+            return found
         found[name] = {
             "first_quarter": round(of_it.first_quarter, 1),
             "last_quarter": round(of_it.last_quarter, 1),

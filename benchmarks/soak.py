@@ -103,6 +103,7 @@ class Soak:
             if after > before:
                 self.watched.look(begun + after)
                 say(f"{after} of {len(open_runs)} have ended, {len(self.watched.struck)} kills")
+                say(f"  {self.watched.last()}")
             self._note_stages()
             due = self._strike(due, after)
             time.sleep(_POLL_SECONDS)

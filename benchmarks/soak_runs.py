@@ -33,10 +33,12 @@ def _small(name: str, **changes: Any) -> Kind:
     return Kind(name, small("", **changes))
 
 
-_WAITS = {
-    "policy": {**_ESCALATES, "escalation": {"approval": "recorded"}},
-    "full": {"learning_rate": 1e-4},
-}
+def _waits(name: str, answer: str, target: float) -> Kind:
+    """With a target of its own: the same evidence under the same policy is the same question, and the last
+    answer counts for whoever asks it."""
+    policy = {**_ESCALATES, "target": target, "escalation": {"approval": "recorded"}}
+    return Kind(name, small("", policy=policy, full={"learning_rate": 1e-4}), answer)
+
 
 KINDS = (
     _small("invalid"),
@@ -45,8 +47,8 @@ KINDS = (
     _small("underpowered", policy={"target": 0.9, "margin": 0.01, "power": {"on_breach": "block"}}),
     _small("rejected", data={"source": UNLABELLED_FILE}),
     _small("full", policy=_ESCALATES, full={"learning_rate": 1e-4}),
-    Kind("approved", small("", **_WAITS), answer="approve"),
-    Kind("denied", small("", **_WAITS), answer="deny"),
+    _waits("approved", "approve", 0.985),
+    _waits("denied", "deny", 0.98),
 )
 _OF_TEN = (
     "invalid",

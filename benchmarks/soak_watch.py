@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.growth import Sample, sample, told
+from benchmarks.growth import MEBIBYTE, Sample, sample, told
 from benchmarks.serving import Up
 from benchmarks.soak_runs import Strike, Victim
 from flows.operating import processes
@@ -82,6 +82,13 @@ class Watched:
             found = sample(process, after)
             if found is not None:
                 self.samples[process.role, process.pid].append(found)
+
+    def last(self) -> str:
+        """What the last looks found, in MiB and open files."""
+        return ", ".join(
+            f"{role} {found[-1].resident_bytes / MEBIBYTE:.0f} / {found[-1].open_files}"
+            for (role, _), found in self.samples.items()
+        )
 
     def grown(self) -> dict[str, object]:
         """Of each role the process that ran longest."""

@@ -30,6 +30,13 @@ def test_every_run_is_one_that_settings_allow_and_no_two_are_the_same() -> None:
     assert {job.kind.name for job in chosen if job.seed == 0} == set(kinds)
 
 
+def test_no_run_asks_the_question_of_another_that_is_answered_otherwise() -> None:
+    waiting = [kind for kind in KINDS if kind.answer is not None]
+    assert len(waiting) == 2
+    assert len({kind.settings["policy"]["target"] for kind in waiting}) == 2
+    assert all(kind.settings["policy"]["escalation"]["approval"] == "recorded" for kind in waiting)
+
+
 def test_what_is_asked_for_again_waits_for_nobody() -> None:
     again = asked_again(jobs(50, "runs"))
     assert {job.kind.name for job in again} == {kind.name for kind in KINDS if kind.answer is None}
@@ -50,6 +57,8 @@ def test_a_figure_that_grows_is_told_from_one_that_only_varies() -> None:
     grows = growth(range(40), [100 + 0.5 * run + run % 2 for run in range(40)])
     assert grows.per_run == pytest.approx(0.5, abs=0.01)
     assert grows.last_quarter - grows.first_quarter == pytest.approx(15, abs=1)
+    warm = growth(range(40), [100.0 if run < 5 else 250.0 for run in range(40)])
+    assert warm.per_run == pytest.approx(0)
     varies = growth(range(40), [100 + run % 2 for run in range(40)])
     assert abs(varies.per_run) < 0.01 and varies.first_quarter == varies.last_quarter
     with pytest.raises(ValueError, match="fewest that can show"):
