@@ -46,7 +46,7 @@ class Growth:
     """The median over the first quarter of the looks."""
     last_quarter: float
     per_run: float
-    """The slope of the line of least squares behind the first quarter, in which a process fills its caches."""
+    """The slope of the line of least squares behind the first quarter, in which a process warms up."""
 
 
 def growth(runs: Sequence[int], values: Sequence[float]) -> Growth:
