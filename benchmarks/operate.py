@@ -203,7 +203,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         with up(folder, Path(scratch) / "state-of-rollback") as operated:
             rolled = roll_back(operated.server, folder, amount.rollbacks)
     # With a machine of its own, since it can be measured alone.
-    result[ROLLBACK] = rolled | {"machine": machine("prefect", "mlflow")}
+    result[ROLLBACK] = rolled | {"machine": machine("prefect")}
     if chosen.only is None:
         result["machine"] = machine("prefect", "torch", "transformers")
     if not chosen.tiny:
