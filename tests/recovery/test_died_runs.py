@@ -72,6 +72,8 @@ def test_a_run_that_a_worker_claimed_and_never_started_is_marked_and_goes_on(ser
             assert time.monotonic() < deadline, "it keeps its place in the queue"
             time.sleep(1)
         assert "after a worker claimed the run" in died(served, run)["state"]["message"]
+        again = taken_up(served, run, times=1, seconds=120)
+        assert again["id"] != run["id"]
     finally:
         make_patient_for(served, UNBEGUN_NAME, UNBEGUN_SECONDS)
 

@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -10,6 +11,7 @@ import pytest
 
 from flows.operating.processes import descendants, is_running, send, wait_for_end
 from flows.operating.state import read_state
+from tasks.decisions.taking_up import count_tag
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, fill, form_settings, free_port, lorafirst
 
@@ -143,3 +145,15 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     assert list(folder.glob("runs/.store/.checkpoints/train-lora-*/step-*/manifest.json"))
     assert runs and not any(is_running(each) for each in (*known.processes, *runs))
     assert read_state(state) is None
+
+    again = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
+    try:
+        assert again.returncode == 0, again.stderr
+        taken_up: list[Any] = []
+        deadline = time.monotonic() + 120
+        while not taken_up and time.monotonic() < deadline:
+            time.sleep(1)
+            taken_up = served.ask("/flow_runs/filter", {"flow_runs": {"tags": {"all_": [count_tag(1)]}}})
+        assert len(taken_up) == 1, "the run that was ended goes on, once"
+    finally:
+        assert lorafirst("down", "--state", str(state)).returncode == 0
