@@ -8,8 +8,8 @@ Each run is that of `benchmarks.recovery`, to full fine-tuning, and started once
 `finetune`. What is killed with ``kill -9`` is the process of the run, its worker, both together, the Prefect
 server, or PostgreSQL; then, where a person or a service manager would, `lorafirst up` is given again, or
 PostgreSQL started. Nobody starts the run again: the server does. At the end it is held against one that
-nobody touched, as in `benchmarks.recovery`. Runs whose worker was killed too are found by their silence, after
-45 seconds here instead of 120.
+nobody touched, as in `benchmarks.recovery`. Runs whose worker was killed too are found by their silence,
+after 45 seconds here instead of 120.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class Kill:
 
 
 def plan(database: str) -> tuple[tuple[Kill, ...], ...]:
-    """The kills of each run; two of them are deadly, since the server takes up a run twice in a row at most."""
+    """The kills of each run; two of them are deadly: the server takes up a run twice in a row at most."""
     first = (
         Kill(POINTS[0], Target.RUN),
         Kill(POINTS[2], Target.SERVER),
