@@ -132,11 +132,7 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
         served = Served(f"http://127.0.0.1:{port}", password, folder, state)
         long = {"epochs": 5000.0, "max_steps": 50_000, "curve_points": 1}
         served.start("finetune/finetune", {"settings": form_settings(policy=NEVER_FULL, training=long)})
-        progress = {"artifacts": {"key": {"any_": ["pilot-1-lora-r8-progress"]}}}
-        deadline = time.monotonic() + 120
-        while not served.ask("/artifacts/filter", progress) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(2)
+        wait_for_progress(served, {"key": {"any_": ["pilot-1-lora-r8-progress"]}})
         runs = descendants(known.processes)
     finally:
         down = lorafirst("down", "--state", str(state))
@@ -149,11 +145,20 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     again = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
     try:
         assert again.returncode == 0, again.stderr
-        taken_up: list[Any] = []
+        asked = {"flow_runs": {"tags": {"all_": [count_tag(1)]}}}
         deadline = time.monotonic() + 120
-        while not taken_up and time.monotonic() < deadline:
+        while not (taken_up := served.ask("/flow_runs/filter", asked)) and time.monotonic() < deadline:
             time.sleep(1)
-            taken_up = served.ask("/flow_runs/filter", {"flow_runs": {"tags": {"all_": [count_tag(1)]}}})
         assert len(taken_up) == 1, "the run that was ended goes on, once"
+        of_it = {"flow_run_id": {"any_": [taken_up[0]["id"]]}}
+        wait_for_progress(served, {"key": {"any_": ["pilot-1-lora-r8-progress"]}, **of_it})
     finally:
         assert lorafirst("down", "--state", str(state)).returncode == 0
+
+
+def wait_for_progress(served: Served, artifacts: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 120
+    while not served.ask("/artifacts/filter", {"artifacts": artifacts}):
+        assert time.monotonic() < deadline, "it has not begun to train"
+        time.sleep(0.2)
+    time.sleep(2)
