@@ -38,11 +38,20 @@ def command(folder: Path, name: str, processes: int) -> Command:
     """A run whose pilots are made fair quickly and stay short, so that full fine-tuning is permitted."""
     output, home = folder / name / "runs", folder / name / "home"
     home.mkdir(parents=True)
-    settings = {
+    asked = settings(
+        str(folder / MINILM_FOLDER), str(folder / QUESTION_FILE), output=str(output), processes=processes
+    )
+    config = folder / name / "run.yaml"
+    config.write_text(yaml.safe_dump(asked), encoding="utf-8")
+    return Command(config, output, home)
+
+
+def settings(model: str, rows: str, *, output: str, processes: int) -> dict[str, Any]:
+    return {
         "name": "recovery",
         "task": "classification",
-        "model": {"source": str(folder / MINILM_FOLDER), "max_tokens": 48},
-        "data": {"source": str(folder / QUESTION_FILE)},
+        "model": {"source": model, "max_tokens": 48},
+        "data": {"source": rows},
         "splits": {"train": 0.5, "tune": 0.1, "reserve": 0.0},
         "policy": {
             "extends": "exploratory",
@@ -62,11 +71,8 @@ def command(folder: Path, name: str, processes: int) -> Command:
             "checkpoint_steps": 2,
         },
         "compute": {"processes": processes},
-        "output": str(output),
+        "output": output,
     }
-    config = folder / name / "run.yaml"
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return Command(config, output, home)
 
 
 def ended(output: Path) -> dict[str, Any]:
