@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -71,6 +72,16 @@ class Served:
             time.sleep(0.2)
             run = self.ask(f"/flow_runs/{run['id']}")
         return run
+
+    @contextmanager
+    def configured(self) -> Iterator[None]:
+        """Inside, Prefect's own clients in this process speak to it."""
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+        with temporary_settings(
+            {PREFECT_API_URL: f"{self.url}/api", PREFECT_API_AUTH_STRING: self.credentials}
+        ):
+            yield
 
     def authorisation(self) -> dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(self.credentials.encode()).decode()}

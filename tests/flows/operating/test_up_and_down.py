@@ -72,6 +72,9 @@ def test_up_again_says_so_and_brings_back_a_worker_that_died(served: Served) -> 
     assert again.returncode == 0 and f"up already: {served.url}" in again.stdout, again.stderr
     assert read_state(served.state) == before
 
+    place = f"/deployments/{served.ask('/deployments/name/nightly/nightly')['id']}/schedules"
+    own = {"active": True, "schedule": {"cron": "30 3 1 1 *", "timezone": "Europe/Berlin"}}
+    (made,) = served.ask(place, [own])
     worker = next(each for each in before.processes if each.role == "worker lorafirst")
     send([worker], signal.SIGKILL)
     assert wait_for_end([worker], 10) == ()
@@ -82,6 +85,9 @@ def test_up_again_says_so_and_brings_back_a_worker_that_died(served: Served) -> 
     assert {each.role for each in after.processes} == {each.role for each in before.processes}
     kept = {each.pid for each in before.processes} & {each.pid for each in after.processes}
     assert len(kept) == 2 and worker.pid not in kept
+    schedules = {each["id"]: each for each in served.ask(place)}
+    assert schedules[made["id"]]["active"] and len(schedules) == 2
+    served.ask(f"{place}/{made['id']}", method="DELETE")
 
     other = lorafirst("up", *options, environment={"LORAFIRST_AUTH": "ada:another-password"})
     assert other.returncode == 2 and "that the server was started with" in other.stderr, other.stderr
