@@ -121,7 +121,7 @@ def _named_by(settings: object) -> Sequence[str]:
 
 
 def _name_of(flow_run: Any) -> str:
-    """As the server has it: a worker, which tells of a process that was killed, knows its first name alone."""
+    """As the server has it: a worker, which tells of a killed process, knows only its first name."""
     from prefect.client.orchestration import get_client
 
     try:
