@@ -28,6 +28,7 @@ from tasks.stages.artifacts import show_report
 from tasks.stages.base import ask_base
 from tasks.stages.computing import memory_of_each, resolved
 from tasks.stages.context import RunContext
+from tasks.stages.continuing import require_continuable
 from tasks.stages.data import check_data, find_base_model, freeze_data, require_readable
 from tasks.stages.elsewhere import require_deployment
 from tasks.stages.explaining import explain_ended
@@ -80,6 +81,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     require_lm_eval_tasks(settings)
     require_deployment(settings)
     settings = resolved(settings.model_copy(update={"output": output}))
+    require_continuable(settings)
     with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
         environment = capture_environment(accelerator())

@@ -22,7 +22,7 @@ from flows.served import as_served
 from tasks.decisions.retraining import NO_CHAMPION, plan_retraining
 from tasks.evidence.files import require_writable
 from tasks.registry.locking import retraining
-from tasks.stages.drifting import beside, champion_in, examine_data
+from tasks.stages.drifting import begun_at, beside, champion_in, examine_data
 from tasks.stages.notifying import tell_fault
 from tasks.stages.watching import listener
 
@@ -73,7 +73,7 @@ def retrain_once(settings: RunSettings, occasion: str) -> RetrainingReport:
     if champion is not None:
         findings = examine_data(settings, champion, always_score=False)
         plan = plan_retraining(findings, minimum_new_share=settings.retrain.minimum_new_share)
-        settings = beside(settings, champion)
+        settings = begun_at(beside(settings, champion), champion)
     if not plan.train:
         return _report(settings, RetrainingOutcome.SKIPPED, plan, findings)
     for reason in plan.reasons:

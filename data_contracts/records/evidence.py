@@ -142,7 +142,8 @@ class TrainingEvidence(Record):
     full: FullSettings | None
     """``None`` for a pilot."""
     start: Digest | None
-    """Of the pilot's adapter that training began with, merged; ``None`` where it began with the base."""
+    """Of the adapter that training began with: the run's own pilot, merged, or what a pilot goes on from;
+    ``None`` where it began with the base."""
     replay: Digest | None
     """Of the general rows among the data's own; ``None`` where there are none."""
     learning_rate: float

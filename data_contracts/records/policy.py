@@ -35,6 +35,9 @@ class OnBreach(StrEnum):
 class Remedy(StrEnum):
     """What can be done for a pilot that is short on ``tune``, in the order in which it is spent."""
 
+    FROM_BASE = "from_base"
+    """Begin at the base what went on from another run's adapter. It needs no leave: it is what the run would
+    have cost without that adapter."""
     ALL_LAYERS = "all_layers"
     """Adapt every linear layer."""
     SWEEP = "sweep"
@@ -238,8 +241,8 @@ class FairnessRules(_Rules):
 class RemedyRules(_Rules):
     """Which remedies may be spent, and how far."""
 
-    allowed: tuple[Remedy, ...] = tuple(Remedy)
-    """Spent in their fixed order whatever order they stand in here."""
+    allowed: tuple[Remedy, ...] = tuple(remedy for remedy in Remedy if remedy is not Remedy.FROM_BASE)
+    """Spent in their fixed order whatever order they stand in here; ``from_base`` is allowed always."""
     maximum_rates: int = Field(default=6, ge=3, le=50)
     """Learning rates a sweep may come to, widened as often as it takes."""
     maximum_rank: int = Field(default=64, ge=1, le=1024)

@@ -224,6 +224,9 @@ class PilotSettings(Record):
     merge: bool = False
     """Serve, and therefore score, the base with the adapter merged into its weights: nothing is added to the
     time of an answer, and each adapter takes the room of a whole model."""
+    continues: RunId | None = None
+    """A run in `output` whose accepted adapter the first pilot goes on from. Such a pilot can be accepted and
+    never argue for full fine-tuning: where it is short, another begins at the base."""
 
     @model_validator(mode="before")
     @classmethod
@@ -408,12 +411,23 @@ class GenerationSettings(Record):
     """Answers generated at once."""
 
 
+class StartFrom(StrEnum):
+    """Where a retraining's first pilot begins."""
+
+    BASE = "base"
+    CHAMPION = "champion"
+    """At the champion's adapter, where that can be trained on; else at the base, and the run says why."""
+
+
 class RetrainSettings(Record):
     """When new data make another model worth training; `lorafirst run` asks nothing of this."""
 
     minimum_new_share: float = Field(default=0.1, ge=0.0)
     """Accepted rows that the champion's snapshot does not hold, as a share of those that it holds, from which
     a model is trained anew even where nothing has drifted."""
+    start_from: StartFrom = StartFrom.BASE
+    """``champion`` trains its adapter further, which may take fewer steps to the same level where little is
+    new. Where that pilot is short, one from the ``base`` follows."""
 
 
 def _parts_have_their_own_defaults(schema: dict[str, Any]) -> None:

@@ -123,7 +123,8 @@ def _adapter(found: Accepted) -> str:
         return f"which updates weights of the base, under the {signed} permit `{found.training.permit}`"
     layers = "all linear layers" if pilot.all_linear else f"layers {', '.join(pilot.target_modules)}"
     merged = ", merged into the base" if pilot.merge else ""
-    return f"rank {pilot.rank}, alpha {pilot.alpha}, {layers}{merged}"
+    before = f", trained on from the adapter of the run `{pilot.continues}`" if pilot.continues else ""
+    return f"rank {pilot.rank}, alpha {pilot.alpha}, {layers}{merged}{before}"
 
 
 def _data(found: Accepted) -> Iterator[str]:

@@ -46,7 +46,7 @@ def _others(judgement: Judgement, decision: Decision) -> Iterator[str]:
                 yield f"A pilot by {forecast.rung}: {why}."
     if decision.gate is Gate.FAIRNESS and decision.remedy is not None:
         for remedy in Remedy:
-            if remedy is not decision.remedy:
+            if remedy not in (decision.remedy, Remedy.FROM_BASE):
                 yield f"The remedy {remedy.value}: {decision.remedy.value} comes first, or it is not needed."
     if decision.gate in (Gate.ESCALATION, Gate.JUSTIFICATION) and decision.verdict is Verdict.FAIL:
         refused = "Full fine-tuning" if decision.gate is Gate.ESCALATION else "To keep full fine-tuning"

@@ -66,9 +66,20 @@ def _bits_per_token(untrained_loss: float, labels: int) -> float:
 
 
 def best_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
-    """The pilot with the best score on ``tune``; between equals the lower loss, then the earlier."""
+    """The pilot with the best score on ``tune``; between equals the lower loss, then the earlier.
+
+    One that went on from another run's adapter is out of it once there is one that began at the base: its
+    seeds share that adapter, so that they would show less luck than there is.
+    """
     sign = 1.0 if policy.measure.higher_is_better else -1.0
-    return min(trials, key=lambda trial: (-sign * trial.tune_score, trial.tune_loss, trial.number))
+    return min(
+        _of_this_run(trials), key=lambda trial: (-sign * trial.tune_score, trial.tune_loss, trial.number)
+    )
+
+
+def _of_this_run(trials: Sequence[PilotTrial]) -> Sequence[PilotTrial]:
+    """Those that began at the base; all, where none did."""
+    return [trial for trial in trials if trial.settings.continues is None] or trials
 
 
 def fairest_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
@@ -78,6 +89,7 @@ def fairest_trial(trials: Sequence[PilotTrial], policy: Policy) -> PilotTrial:
     a learning rate; remedies go on from the successor all the same. What is looked at in the end is the best
     pilot of all.
     """
+    trials = _of_this_run(trials)
     mended = [trial for trial in trials if adapts_all_layers(trial.settings)] or list(trials)
     mended = [trial for trial in mended if trial.settings.method != Rung.QLORA] or mended
     return best_trial(mended, policy)
@@ -190,6 +202,8 @@ def remedied(settings: PilotSettings, remedy: Remedy, *, swept_rate: float | Non
             return by_method(settings, Rung.LORA)
         case Remedy.DOUBLE_RANK:
             return doubled(settings)
+        case Remedy.FROM_BASE:
+            return settings.model_copy(update={"continues": None})
 
 
 def remedy_is_left(
@@ -201,10 +215,12 @@ def remedy_is_left(
     policy: Policy,
 ) -> bool:
     """Whether the policy allows ``remedy``, its limits leave room for it, and it was not spent before."""
-    limits = policy.remedies
-    if remedy not in limits.allowed or len(trials) >= limits.maximum_pilots:
+    limits, fairest = policy.remedies, fairest_trial(trials, policy)
+    if remedy is Remedy.FROM_BASE:
+        return fairest.settings.continues is not None
+    begun = sum(trial.settings.continues is None for trial in trials)
+    if remedy not in limits.allowed or begun >= limits.maximum_pilots:
         return False
-    fairest = fairest_trial(trials, policy)
     match remedy:
         case Remedy.ALL_LAYERS:
             return not adapts_all_layers(fairest.settings)

@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,7 +15,7 @@ from data_contracts.records.base import utc_time
 from data_contracts.records.evidence import BaseModelRecord
 from data_contracts.records.registry import ModelVersion
 from data_contracts.records.retraining import Arrivals, DataFindings, FreshScores
-from data_contracts.records.settings import RunSettings
+from data_contracts.records.settings import RunSettings, StartFrom
 from data_contracts.records.snapshot import ContractEvidence, Snapshot, Split
 from tasks.audit.candidates import Offered, offered_by
 from tasks.audit.registered import dossier_of
@@ -22,7 +23,7 @@ from tasks.data.checking.arrivals import arrivals_in, drift_limits, fresh_rows
 from tasks.data.checking.contract import load_contract
 from tasks.decisions.retraining import drift_signs
 from tasks.decisions.statistics import seeded_mean_interval
-from tasks.evidence.dossier import Dossier
+from tasks.evidence.dossier import REQUEST, Dossier
 from tasks.evidence.environment import capture_environment
 from tasks.evidence.files import write_atomically
 from tasks.evidence.redaction import REDACTION
@@ -32,10 +33,12 @@ from tasks.registry.models import champion_of, registry_at_hand
 from tasks.registry.place import FOLDER
 from tasks.stages.computing import resolved
 from tasks.stages.context import RunContext
+from tasks.stages.continuing import faults_of
 from tasks.stages.data import check_data, find_base_model
 from tasks.stages.findings import Findings, Subject
 from tasks.stages.rivals import base_of
 from tasks.stages.scoring import score_artifact
+from tasks.stages.watching import listener
 
 DRIFT = "drift"
 """Below the output folder, a folder a model: what was found, in figures alone."""
@@ -77,6 +80,25 @@ def beside(settings: RunSettings, champion: Champion) -> RunSettings:
         return settings
     earlier = (*settings.data.earlier, str(champion.snapshot))
     return settings.model_copy(update={"data": settings.data.model_copy(update={"earlier": earlier})})
+
+
+def begun_at(settings: RunSettings, champion: Champion) -> RunSettings:
+    """The settings with a first pilot that goes on from the champion's adapter, where ``retrain`` asks for it
+    and that adapter can be trained on; why not is told to the listener."""
+    if settings.retrain.start_from is not StartFrom.CHAMPION:
+        return settings
+    accepted = champion.offered.accepted
+    faults = faults_of(accepted, settings)
+    other = {"model", "pilot"} & set(changed_settings(settings, accepted.settings))
+    if other:
+        faults += (f"other settings are asked for than the champion's: {', '.join(sorted(other))}",)
+    if not (settings.output / champion.version.candidate.run_id / REQUEST).is_file():
+        faults += (f"its dossier is not in {settings.output}",)
+    if faults:
+        listener().noted(f"The first pilot begins at the base, not at the champion's: {'; '.join(faults)}.")
+        return settings
+    continues = {"continues": champion.version.candidate.run_id}
+    return settings.model_copy(update={"pilot": settings.pilot.model_copy(update=continues)})
 
 
 @task(name="compare with the champion", cache_policy=NO_CACHE)
@@ -153,7 +175,8 @@ def changed_settings(now: RunSettings, before: RunSettings) -> tuple[str, ...]:
     """Names of the sections in which they would give another model."""
     # A request holds the precision that its run computed in, where the settings may leave it to the machine.
     sides = (resolved(now), resolved(before))
-    one, other = (each.model_dump(mode="json", exclude=set(_OF_THE_PLACE)) for each in sides)
+    left_out: dict[str, Any] = {**dict.fromkeys(_OF_THE_PLACE, True), "pilot": {"continues"}}
+    one, other = (each.model_dump(mode="json", exclude=left_out) for each in sides)
     return tuple(name for name in one if one[name] != other[name])
 
 

@@ -29,6 +29,7 @@ from tasks.decisions.remedies import (
 from tasks.evidence.environment import TRAINING_PACKAGES, code_digest, package_versions
 from tasks.evidence.store import StageKey
 from tasks.stages.context import RunContext
+from tasks.stages.continuing import adapter_to_continue, first_settings
 from tasks.stages.findings import Findings, Trained
 from tasks.stages.measure import measured
 from tasks.stages.methods import method_identity
@@ -84,9 +85,14 @@ def _seeds(context: RunContext, findings: Findings) -> int:
 
 def _settings_after(context: RunContext, findings: Findings, remedy: Remedy | None) -> PilotSettings:
     reference = full_rate(context.settings, findings.base.width)
-    if remedy is None:
+    if remedy is None or remedy is Remedy.FROM_BASE:
         asked = by_method(context.settings.pilot, findings.method)
-        return asked.model_copy(update={"learning_rate": asked.learning_rate or rounded_rate(10 * reference)})
+        asked = asked.model_copy(
+            update={"learning_rate": asked.learning_rate or rounded_rate(10 * reference)}
+        )
+        if remedy is Remedy.FROM_BASE:
+            return remedied(asked, remedy)
+        return first_settings(context, findings, asked)
     fairest = fairest_trial(findings.trials, context.settings.policy)
     if remedy is not Remedy.SWEEP:
         return remedied(fairest.settings, remedy)
@@ -182,7 +188,8 @@ def _train_trial(
     try:
         trained = _train_pilot(context, findings, settings, seed=context.settings.seed, folder=folder)
     except TrainingDivergedError:
-        if findings.sweep or Remedy.SWEEP not in context.settings.policy.remedies.allowed:
+        sweep_is_left = not findings.sweep and Remedy.SWEEP in context.settings.policy.remedies.allowed
+        if not sweep_is_left and settings.continues is None:
             raise  # nothing is left that could mend it
         findings.trials.append(_diverged_trial(context, findings, number, settings, remedy))
         findings.pilots[number] = []
@@ -237,7 +244,7 @@ def _train_pilot(
     context: RunContext, findings: Findings, settings: PilotSettings, *, seed: int, folder: str
 ) -> Trained:
     assert settings.learning_rate is not None
-    rung = PilotRung(settings)
+    rung = PilotRung(settings, adapter_to_continue(context.settings, settings))
     stored = train_rung(
         context, findings, rung=rung, learning_rate=settings.learning_rate, seed=seed, folder_name=folder
     )

@@ -31,10 +31,11 @@ from tasks.evidence.store import RECORD_FILE, Stored
 from tasks.registry.place import PROMOTIONS
 from tasks.stages.artifacts import show_decision
 from tasks.stages.context import RunContext
+from tasks.stages.continuing import rows_learned
 from tasks.stages.findings import Findings
 from tasks.stages.looks import look_book, take_look
 from tasks.stages.recording import record_registration
-from tasks.stages.rivals import Rival, base_of, rival_of, rows_learned, score_base_of, score_offered
+from tasks.stages.rivals import Rival, base_of, rival_of, score_base_of, score_offered
 from tasks.stages.watching import listener
 
 
@@ -199,7 +200,7 @@ def _basis(
             for rule in context.settings.policy.guardrails.slices
         ),
         permit=challenger.permit,
-        rows_champion_learned=champion and rows_learned(champion, columns.row_ids),
+        rows_champion_learned=champion and rows_learned(champion.offered, frozenset(columns.row_ids)),
         terms=_terms(rivals),
         registration=findings.registration.digest(),
     )

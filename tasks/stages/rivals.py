@@ -11,9 +11,7 @@ from data_contracts.records.snapshot import Split
 from tasks.audit.candidates import Offered, offered_by
 from tasks.audit.cited import CitedEvidence
 from tasks.audit.registered import dossier_of
-from tasks.data.rows.slices import read_slice_columns
 from tasks.evidence.records import read_record
-from tasks.evidence.redaction import REDACTION
 from tasks.evidence.store import RECORD_FILE, Stored
 from tasks.stages.context import RunContext
 from tasks.stages.findings import Findings, Subject
@@ -106,15 +104,6 @@ def score_base_of(context: RunContext, findings: Findings, challenger: Offered) 
         examples_in_prompt=int(way.split("-")[1]) if way.startswith("baseline-") else 0,
     )
     return ScoredBasis(name=asked.name, evidence=(scored.record.digest(),))
-
-
-def rows_learned(rival: Rival, gate_rows: tuple[str, ...]) -> int | None:
-    """How many of these rows it was trained on; ``None`` where its rows were removed."""
-    folder, snapshot = rival.offered.dossier.folder, rival.offered.accepted.snapshot
-    if (folder / REDACTION).exists():
-        return None
-    learned = read_slice_columns(folder / "snapshot", snapshot.split(Split.TRAIN), snapshot.task).row_ids
-    return len(set(gate_rows) & set(learned))
 
 
 def base_of(context: RunContext, offered: Offered) -> BaseModelRecord:

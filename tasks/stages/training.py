@@ -158,7 +158,7 @@ def train_rung(
     name = rung.rung
     pilot = rung.settings if isinstance(rung, PilotRung) else None
     full = rung if isinstance(rung, FullRung) else None
-    adapter = full.adapter if full else None
+    adapter = rung.start if isinstance(rung, PilotRung) else rung.adapter
     start = begins_with(rung.settings, adapter)
     served = ArtifactKind.ADAPTER if pilot is not None and not pilot.merge else ArtifactKind.MODEL
     key = training_key(
@@ -246,7 +246,7 @@ def training_key(
     learning_rate: float,
     seed: int,
 ) -> StageKey:
-    """Names one training; ``adapter`` is the pilot's, for what begins with it merged."""
+    """Names one training; ``adapter`` is what it may begin with (``begins_with``)."""
     assert findings.snapshot is not None
     settings, updates_base = context.settings, isinstance(rung, FullSettings)
     start = begins_with(rung, adapter)

@@ -22,7 +22,7 @@ from tasks.training.determinism import deterministic_algorithms
 from tasks.training.inputs import TrainingInputs
 from tasks.training.interruptions import stop_requests
 from tasks.training.keeping import Keeper, writing
-from tasks.training.loading import Head
+from tasks.training.loading import Head, require_same_base
 from tasks.training.memory import shortage_explained
 from tasks.training.mixture import mix
 from tasks.training.quiet import quiet_libraries
@@ -73,7 +73,8 @@ def fit(
 
     Raises:
         PermitRefusedError: base weights would be updated, and no permit was redeemed for that.
-        InputError: rows are to be packed, and the model does not keep them apart.
+        InputError: rows are to be packed, and the model does not keep them apart; or the adapter to go on
+            from is of another base, or of another shape.
         TrainingDivergedError: the loss or a gradient became NaN or infinite, or the loss exploded; names the
             step.
         ArtifactUnwrittenError: the artifact could not be written.
@@ -83,6 +84,8 @@ def fit(
     head, rung, training, seed = given.head, given.rung, given.training, given.seed
     if isinstance(rung, FullRung):
         rung.require(seed=seed, base_model=given.base_digest)
+    elif rung.start is not None:
+        require_same_base(rung.start, given.base_digest)
     total_steps = planned_steps(len(given.train), training)
     mixture = mix(given.train, given.replayed, steps=total_steps, training=training, seed=seed)
     with shortage_explained("the model does not fit"):

@@ -51,6 +51,8 @@ class TrainingJob(Record):
     pad_token_id: int | None
     precision: Precision
     pilot: PilotSettings | None
+    start: Path | None
+    """The adapter that a pilot goes on from."""
     permitted: PermittedWork | None
     """Set where base weights are updated; exactly one of the two is."""
     training: TrainingSettings
@@ -70,12 +72,13 @@ class TrainingJob(Record):
             pad_token_id=given.head.pad_token_id,
             precision=given.head.precision,
             pilot=given.rung.settings if isinstance(given.rung, PilotRung) else None,
+            start=_absolute(given.rung.start if isinstance(given.rung, PilotRung) else None),
             permitted=PermittedWork.of(given.rung) if isinstance(given.rung, FullRung) else None,
             training=given.training,
             learning_rate=given.learning_rate,
             seed=given.seed,
             artifact=artifact.resolve(),
-            checkpoints=checkpoints.resolve() if checkpoints else None,
+            checkpoints=_absolute(checkpoints),
         )
 
     def inputs(self, folder: Path, tokenizer: Any) -> TrainingInputs:
@@ -102,7 +105,7 @@ class TrainingJob(Record):
         if self.permitted is not None:
             return self.permitted.rung()
         assert self.pilot is not None
-        return PilotRung(self.pilot)
+        return PilotRung(self.pilot, self.start)
 
 
 def write_job(folder: Path, job: TrainingJob, given: TrainingInputs) -> None:
@@ -116,6 +119,10 @@ def write_job(folder: Path, job: TrainingJob, given: TrainingInputs) -> None:
 
 def read_job(folder: Path) -> TrainingJob:
     return TrainingJob.model_validate(json.loads((folder / JOB).read_bytes()))
+
+
+def _absolute(place: Path | None) -> Path | None:
+    return place.resolve() if place else None
 
 
 def _read_rows(folder: Path) -> Any:

@@ -8,11 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data_contracts.errors import InputError, PermitRefusedError
+from data_contracts.errors import InputError, PermitRefusedError, one_line
 from data_contracts.records.permit import Permit, Redemption, refuse_if
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import FullSettings, PilotSettings, Precision
-from tasks.training.loading import Head, LoadedModel, load_base, make_methods_known, require_same_base
+from tasks.training.loading import (
+    ADAPTER_WEIGHTS,
+    Head,
+    LoadedModel,
+    load_base,
+    make_methods_known,
+    require_same_base,
+)
 from tasks.training.methods.blocks import block_names, promise_of
 from tasks.training.methods.kinds import AdapterMethod, Model, Place, Promise
 from tasks.training.methods.registry import adapter_method, weights_method
@@ -25,6 +32,9 @@ class PilotRung:
     """A parameter-efficient rung: the base stays frozen."""
 
     settings: PilotSettings
+    start: Path | None = None
+    """An adapter of the same shape on the same base that training goes on from; ``None`` begins with new
+    weights."""
 
     @property
     def rung(self) -> Rung:
@@ -89,9 +99,11 @@ class FullRung:
 
 
 def begins_with(settings: PilotSettings | FullSettings, adapter: Path | None) -> Path | None:
-    """The pilot's ``adapter`` if training begins with it merged; ``None`` where it begins with the base."""
-    from_pilot = isinstance(settings, FullSettings) and weights_method(settings.method).from_pilot
-    return adapter if from_pilot else None
+    """``adapter`` if training begins with it, a pilot with it as it is and full fine-tuning with it merged;
+    ``None`` where it begins with the base."""
+    if isinstance(settings, PilotSettings):
+        return adapter if settings.continues is not None else None
+    return adapter if weights_method(settings.method).from_pilot else None
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ def prepare(
 
     Raises:
         PermitRefusedError: base weights would be updated and no permit covers that; no weight is read before.
-        InputError: no such method.
+        InputError: no such method, or the adapter to go on from does not fit.
     """
     match rung:
         case FullRung():
@@ -129,6 +141,8 @@ def prepare(
             parted = world_size() > 1 and method.shardable
             loaded = load_base(base, in_float32(head) if parted else head, quantised=method.quantised)
             model = _with_adapter(loaded, head, settings, method, total_steps)
+            if rung.start is not None:
+                _go_on_from(rung.start, model, method)
             start = _trained_values(model) if method.changes_base_at_start else None
             return Prepared(model, method, start)
         case _:
@@ -223,6 +237,32 @@ def _with_adapter(
             "WeightsMethod."
         )
     return adapted
+
+
+def _go_on_from(adapter: Path, model: Model, method: AdapterMethod) -> None:
+    """Puts the weights of a saved adapter in the place of new ones, every one of them."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    faults = (
+        [] if method.can_continue else [f"{method.name}, whose adapters are not saved as they are trained"]
+    )
+    if not faults:
+        try:
+            put = set_peft_model_state_dict(model, load_file(adapter / ADAPTER_WEIGHTS))
+        except (RuntimeError, ValueError, KeyError) as error:
+            faults = [one_line(error)]
+        else:
+            faults = [f"nothing for {name}" for name in sorted(trained & set(put.missing_keys))]
+            faults += [f"{name}, which this pilot has not" for name in put.unexpected_keys]
+    if faults:
+        raise InputError.single(
+            f"the adapter {adapter} to go on from",
+            expected="the layers and the rank of this pilot",
+            found="; ".join(faults[:3]) + (" and more" if len(faults) > 3 else ""),
+            remedy="set pilot as it was when that adapter was trained, or begin at the base",
+        )
 
 
 def _trained_values(model: Model) -> dict[str, Any]:

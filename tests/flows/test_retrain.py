@@ -12,10 +12,15 @@ import pytest
 import yaml
 
 from data_contracts.records.bases import PromotionBasis
+from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.retraining import DataFindings
 from data_contracts.row_salts import read_names
+from tasks.audit.candidates import offered_by
 from tasks.evidence.dossier import Dossier, read_decision
+from tasks.evidence.records import read_record
+from tasks.evidence.store import RECORD_FILE
 from tasks.registry.locking import retraining
+from tasks.stages.continuing import rows_learned
 from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics, write_rows
 from tests.forked import lorafirst
 
@@ -64,6 +69,99 @@ def test_enough_new_rows_are_trained_on_and_held_against_the_champion_on_their_g
     # What was a reason is none any more.
     if report["outcome"] == "promoted":
         assert retrain(champion, tiny_llama, [*ANSWERED, *MORE])[1]["outcome"] == "skipped"
+
+
+FROM_CHAMPION: dict[str, Any] = {"retrain": {"start_from": "champion"}}
+
+
+def test_a_retraining_may_go_on_from_the_champions_adapter(
+    champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
+) -> None:
+    code, report = retrain(champion, tiny_llama, [*ANSWERED[30:], *MORE], **FROM_CHAMPION)
+    assert code == 0 and report["run"]["outcome"] == "pilot_accepted", report
+    # Where it begins is no setting by which it would be another model than the champion.
+    assert not any("Other settings" in reason for reason in report["plan"]["reasons"])
+    dossier = Path(report["run"]["dossier"])
+    assert Dossier(dossier).request().settings["pilot"]["continues"] == runs[0].name
+    before = training_of(champion / runs[0].name)
+    after = training_of(dossier)
+    assert after.pilot is not None and after.pilot.continues == runs[0].name
+    assert after.start == before.artifact.digest()
+    # Other rows are in tune now, so nearly the loss at which the champion ended, and far from the base's.
+    ended, base = before.kept_tune_loss, before.curve[0].tune_loss
+    assert abs(after.curve[0].tune_loss - ended) < 0.2 * abs(base - ended)
+    fairness = next(each for each in report["run"]["decisions"] if each["gate"] == "fairness")
+    assert [rule["name"] for rule in fairness["rules"]] == ["clears the target on tune"]
+    assert call(champion, "verify", str(dossier))[0] == 0
+    # Its own rows and those of the adapter that it went on from: neither are any of the gate's.
+    basis = read_decision(Path(report["promotion"]["folder"]) / "decision.json").judgement.basis
+    assert isinstance(basis, PromotionBasis) and basis.rows_champion_learned == 0
+    again = offered_by(Dossier(dossier))
+    learned = frozenset(
+        identity
+        for each in (dossier, champion / runs[0].name)
+        for identity in read_names(each / "snapshot" / "train.parquet")
+    )
+    assert (
+        rows_learned(again, learned) == len(learned) > len(read_names(dossier / "snapshot" / "train.parquet"))
+    )
+
+
+def test_where_the_pilot_from_the_champion_is_short_one_from_the_base_follows(
+    champion: Path, tiny_llama: Path
+) -> None:
+    policy = topics(champion, tiny_llama, champion)["policy"] | {"target": 0.5}
+    code, report = retrain(champion, tiny_llama, ANSWERED, policy=policy, **FROM_CHAMPION)
+    assert (code, report["outcome"]) == (0, "not_accepted")
+    first, *_ = (each for each in report["run"]["decisions"] if each["gate"] == "fairness")
+    assert first["remedy"] == "from_base"
+    dossier = Path(report["run"]["dossier"])
+    continued, own, *_ = (training_of(dossier, folder) for folder in sorted(dossier.glob("pilot-*")))
+    assert own.start is None and own.pilot is not None and own.pilot.continues is None
+    # It begins where the champion's own training began.
+    assert own.curve[0].tune_loss > continued.curve[0].tune_loss + 1.0
+    assert call(champion, "verify", str(dossier))[0] == 0
+
+
+def test_what_the_champion_learned_is_judged_by_no_pilot_that_goes_on_from_it(
+    champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
+) -> None:
+    """Another rotation has other gate rows, which the champion was trained on."""
+    splits = topics(champion, tiny_llama, champion)["splits"] | {"rotation": 1}
+    code, report = retrain(champion, tiny_llama, ANSWERED, splits=splits, **FROM_CHAMPION)
+    assert code == 0, report
+    dossier = Path(report["run"]["dossier"])
+    assert Dossier(dossier).request().settings["pilot"]["continues"] == runs[0].name
+    assert training_of(dossier).start is None
+
+
+def test_a_run_refuses_to_go_on_from_what_is_no_adapter_of_its_own_kind(
+    champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
+) -> None:
+    pilot = topics(champion, tiny_llama, champion)["pilot"]
+    for run, found in (
+        ("topics-nobody", "no such run in"),
+        (runs[2].name, "nothing was accepted"),
+    ):
+        code, said = retrain(champion, tiny_llama, ANSWERED, command="run", pilot=pilot | {"continues": run})
+        assert code == 2 and found in said["message"], said
+    code, said = retrain(
+        champion,
+        tiny_llama,
+        ANSWERED,
+        command="run",
+        pilot=pilot | {"continues": runs[0].name, "method": "dora"},
+    )
+    assert code == 2 and "it is of another method: lora" in said["message"]
+
+
+def training_of(dossier: Path, folder: Path | None = None) -> TrainingEvidence:
+    """The training of one of a dossier's pilots; the accepted one by default."""
+    if folder is None:
+        report = Dossier(dossier).report()
+        assert report is not None
+        folder = dossier / (report.accepted_artifact or next(dossier.glob("pilot-*")).name).partition("/")[0]
+    return read_record(folder / RECORD_FILE, TrainingEvidence)
 
 
 def test_a_few_rows_of_another_source_are_drift(champion: Path, tiny_llama: Path) -> None:

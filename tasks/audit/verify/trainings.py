@@ -26,6 +26,8 @@ def _training(held: Held, name: str, record: TrainingEvidence) -> Iterator[Found
         yield _fault(file, "base weights were updated without a permit")
     if record.full is None and record.permit is not None:
         yield _fault(file, "a pilot names a permit, which it needs none of")
+    if record.pilot is not None and (record.pilot.continues is None) != (record.start is None):
+        yield _fault(file, "it does not say of one run what it went on from")
 
 
 def _same(held: Held, file: str, base: str, snapshot: str) -> Iterator[FoundFault]:

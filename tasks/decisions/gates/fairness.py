@@ -135,6 +135,10 @@ def _rules(
     unquantised_fits: bool,
     policy: Policy,
 ) -> Iterator[_Tested]:
+    if best.settings.continues is not None:
+        # What the other rules ask can only be asked of the pilot that begins at the base.
+        yield _Tested(_beginning_rule(best.settings.continues), Remedy.FROM_BASE)
+        return
     rails = policy.fairness.on_breach
     layers = best.settings.target_modules
     yield _Tested(
@@ -164,6 +168,16 @@ def _rules(
     yield _Tested(_signal_rule(best), Remedy.SWEEP if best.diverged else None)
     yield _Tested(_truncation_rule(best, policy))
     yield _Tested(_capacity_rule(best, trials, policy), Remedy.DOUBLE_RANK)
+
+
+def _beginning_rule(run: str) -> RuleResult:
+    return plain_rule(
+        "it began at the base",
+        passed=False,
+        observed=f"it went on from the adapter of {run}",
+        threshold="begins at the base, as full would",
+        sentence="An adapter that was trained before has had other rows and more steps than full would get.",
+    )
 
 
 def _rate_rule(best: PilotTrial, sweep: Sequence[SweepPoint], on_breach: OnBreach) -> RuleResult:

@@ -117,9 +117,11 @@ def _make_bottleneck_known() -> None:
 
 
 ADAPTER_METHODS = (
-    AdapterMethod(Rung.LORA, "low-rank updates of linear layers", _lora),
-    AdapterMethod(Rung.RSLORA, "LoRA with the scale alpha / sqrt(rank)", _rank_stabilised),
-    AdapterMethod(Rung.DORA, "LoRA on the direction of the weights, their magnitude apart", _dora),
+    AdapterMethod(Rung.LORA, "low-rank updates of linear layers", _lora, can_continue=True),
+    AdapterMethod(Rung.RSLORA, "LoRA with the scale alpha / sqrt(rank)", _rank_stabilised, can_continue=True),
+    AdapterMethod(
+        Rung.DORA, "LoRA on the direction of the weights, their magnitude apart", _dora, can_continue=True
+    ),
     AdapterMethod(
         Rung.PISSA,
         "LoRA that begins with the weights' principal singular vectors",
@@ -135,12 +137,20 @@ ADAPTER_METHODS = (
         state=MethodState(_ranks_so_far, _put_ranks),
         shardable=False,
     ),
-    AdapterMethod(Rung.QLORA, "LoRA on a base in 4-bit NF4", _lora, quantised=True, shardable=False),
+    AdapterMethod(
+        Rung.QLORA,
+        "LoRA on a base in 4-bit NF4",
+        _lora,
+        quantised=True,
+        can_continue=True,
+        shardable=False,
+    ),
     AdapterMethod(
         Rung.ADAPTER,
         "bottleneck layers after attention and feed-forward",
         _bottleneck,
         mergeable=False,
+        can_continue=True,
         before_loading=_make_bottleneck_known,
     ),
 )

@@ -42,6 +42,8 @@ class AdapterMethod:
     """Moves part of the base's weights into the adapter (PiSSA); saved so that it loads on the base as it
     was."""
     mergeable: bool = True
+    can_continue: bool = False
+    """Its saved adapter has the weights that it trains, so that another training can go on from them."""
     shardable: bool = True
     """FSDP2 may part it over processes; else each of them holds all of it."""
     after_step: Callable[[Model, int], None] | None = None

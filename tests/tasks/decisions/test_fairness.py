@@ -12,7 +12,7 @@ from data_contracts.records.policy import Policy, Remedy
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import PilotSettings
 from tasks.decisions.gates import decide_fairness
-from tasks.decisions.gates.fairness import passed_by_clearing
+from tasks.decisions.gates.fairness import made_fair, passed_by_clearing
 from tasks.decisions.remedies import (
     best_rate_is_bracketed,
     best_trial,
@@ -320,3 +320,41 @@ def test_remedies_always_end_within_their_limits(data: st.DataObject) -> None:
     assert decision.remedy is None
     assert len(trials) <= ACCURACY.remedies.maximum_pilots
     assert len({point.learning_rate for point in sweep}) <= ACCURACY.remedies.maximum_rates
+
+
+CONTINUED = {"continues": "earlier-20261126-120000-abcd"}
+
+
+def test_a_pilot_that_goes_on_from_an_adapter_may_be_looked_at_where_it_clears_the_target() -> None:
+    decision = judge([trial(tune_score=0.95, settings=CONTINUED)], [])
+    assert decision.verdict is Verdict.PASS and passed_by_clearing(decision) and not made_fair(decision)
+
+
+@pytest.mark.parametrize("policy", [ACCURACY, EXPLORATORY, limited(allowed=["sweep"], maximum_pilots=2)])
+def test_one_that_is_short_is_followed_by_one_from_the_base_whatever_remedies_are_left(
+    policy: Policy,
+) -> None:
+    short = trial(settings={**CONTINUED, "target_modules": ("query",)}, diverged=True)
+    for decision in (
+        judge([short], [], policy),
+        judge([trial(tune_score=0.95, settings=CONTINUED)], [], policy, must_be_fair=True),
+    ):
+        assert decision.remedy is Remedy.FROM_BASE and decision.verdict is Verdict.FAIL
+        assert [rule.name for rule in decision.rules] == ["it began at the base"]
+
+
+def test_the_method_is_judged_by_the_pilot_from_the_base_even_where_the_other_is_ahead() -> None:
+    ahead = trial(settings=CONTINUED, tune_score=0.89)
+    own = trial(2, remedy="from_base", tune_score=0.7)
+    assert best_trial([ahead, own], ACCURACY) == fairest_trial([ahead, own], ACCURACY) == own
+    assert judge([ahead, own], []).remedy is Remedy.SWEEP
+    narrow = trial(2, remedy="from_base", settings={"target_modules": ("query",)}, tune_score=0.7)
+    assert judge([ahead, narrow], []).remedy is Remedy.ALL_LAYERS
+    probes = [own, trial(3, remedy="double_rank", settings={"rank": 32}, tune_score=0.7)]
+    assert made_fair(judge([ahead, *probes], SWEPT))
+
+
+def test_a_pilot_that_went_on_from_an_adapter_uses_up_none_of_the_policys_pilots() -> None:
+    ahead, own = trial(settings=CONTINUED), trial(2, remedy="from_base")
+    assert judge([ahead, own], [], limited(maximum_pilots=2)).remedy is Remedy.SWEEP
+    assert judge([own, trial(3)], [], limited(maximum_pilots=2)).remedy is None
