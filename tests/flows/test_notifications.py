@@ -17,7 +17,8 @@ from flows.remind import remind
 from flows.running import retrain_here, run_here
 from tasks.stages.notifying import BLOCKS_VARIABLE, blocks_for, notify, run_notice
 from tests.flows.conftest import ANSWERED, call, topics, write_rows
-from tests.flows.webhook import BLOCK, BROKEN, SECRET, Received, subjects, webhook
+from tests.flows.planted import DATA_SECRET, WEBHOOK_SECRET, written
+from tests.flows.webhook import BLOCK, BROKEN, Received, subjects, webhook
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +41,7 @@ def test_a_changed_champion_is_told_by_promotion_and_rollback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(BLOCKS_VARIABLE, BLOCK)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", DATA_SECRET)
     first, second, _, weak = (each.name for each in runs)
     call(output, "promote", first)
     call(output, "promote", weak)
@@ -48,6 +50,7 @@ def test_a_changed_champion_is_told_by_promotion_and_rollback(
     assert first in told[0]["body"] and second in told[1]["body"]
     call(output, "rollback", "topics", "--reason", "complaints", "--by", "Ada")
     assert "Ada put version 1 back in the place of version 3: complaints" in told[2]["body"]
+    assert (output / ".registry" / "mlflow.db").is_file() and written([output]) == []
 
 
 def test_rejected_data_are_told_as_the_settings_ask(tmp_path: Path, tiny_llama: Path, told: Received) -> None:
@@ -100,18 +103,18 @@ def test_a_block_that_fails_costs_the_message_and_tells_no_secret(
     assert [line.split(":")[0] for line in said] == [
         f"block {name} told nobody" for name in ("custom-webhook/nowhere", BROKEN, "secret/thing")
     ]
-    assert SECRET not in caplog.text and "127.0.0.1" not in "".join(said)
+    assert WEBHOOK_SECRET not in caplog.text and "127.0.0.1" not in "".join(said)
 
 
 def test_an_address_in_the_settings_is_refused_and_not_repeated(tmp_path: Path, tiny_llama: Path) -> None:
     data = write_rows(tmp_path / "rows.jsonl", ANSWERED)
     config = tmp_path / "run.yaml"
-    address = f"https://hooks.invalid/{SECRET}"
+    address = f"https://hooks.invalid/{WEBHOOK_SECRET}"
     settings = topics(data, tiny_llama, tmp_path) | {"notifications": [address]}
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with pytest.raises(InputError) as refused:
         load_settings(config)
-    assert "notifications.0" in str(refused.value) and SECRET not in str(refused.value)
+    assert "notifications.0" in str(refused.value) and WEBHOOK_SECRET not in str(refused.value)
 
 
 def test_blocks_of_settings_and_environment_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> None:

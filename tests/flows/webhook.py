@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-SECRET = "planted-webhook-secret-4714"
+from tests.flows.planted import WEBHOOK_SECRET
+
 BLOCK = "custom-webhook/ops"
 BROKEN = "custom-webhook/broken"
 """It is always answered 500."""
@@ -42,7 +43,7 @@ def webhook() -> Iterator[Received]:
             name=name,
             url=f"http://127.0.0.1:{server.server_port}/{path}/{{{{token}}}}",
             json_data={"subject": "{{subject}}", "body": "{{body}}"},
-            secrets={"token": SECRET},
+            secrets={"token": WEBHOOK_SECRET},
         ).save(name, overwrite=True)
     try:
         yield received

@@ -22,11 +22,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.flows.conftest import small_settings
-
-PASSWORD = "ada:planted-server-password-4711"
-SIGNING_PASSWORD = "planted-key-password-4712"
-DATA_SECRET = "planted-store-secret-4713"
-"""Secrets that processes must have, and that must never be written anywhere."""
+from tests.flows.planted import DATA_SECRET, PASSWORD, SIGNING_PASSWORD
 
 
 @dataclass(frozen=True)

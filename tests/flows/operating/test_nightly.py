@@ -1,5 +1,6 @@
 """A run by schedule on a real server, and what people are told when a run's process is killed."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from flows.operating.processes import children, send, wait_for_end
 from flows.operating.state import read_state
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, form_settings
+from tests.flows.planted import SECRETS, written
 from tests.flows.webhook import BLOCK, Received, subjects, webhook
 
 pytestmark = pytest.mark.slow
@@ -110,3 +112,16 @@ def test_a_schedule_in_another_time_zone_starts_a_run_that_ends_in_its_outcome(
     assert run["auto_scheduled"]
     assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "PilotInvalid"), run["state"]
     assert [path.parent.name for path in (served.folder / "by-schedule").glob("*/manifest.json")]
+
+
+def test_no_secret_was_written_anywhere(served: Served, told: Received) -> None:
+    """Neither by the runs above nor by who told of them; what the server says stands in its database."""
+    logs = served.ask("/logs/filter", {"limit": 200})
+    assert logs and list(served.folder.glob("by-schedule/*/report.html"))
+    blocks = served.ask("/block_documents/filter", {"include_secrets": False})
+    assert [each["name"] for each in blocks if each["block_type"]["slug"] == "custom-webhook"]
+    said = json.dumps(
+        [logs, blocks, served.ask("/flow_runs/filter", {}), served.ask("/artifacts/filter", {})]
+    )
+    assert [secret for secret in SECRETS if secret in said] == []
+    assert written([served.folder, served.state]) == []

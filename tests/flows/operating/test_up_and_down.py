@@ -12,6 +12,7 @@ from flows.operating.processes import descendants, is_running, send, wait_for_en
 from flows.operating.state import read_state
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, fill, form_settings, free_port, lorafirst
+from tests.flows.planted import DATA_SECRET, DATABASE_SECRET, SECRETS, written
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,9 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     folder.mkdir()
     fill(folder, short_minilm, rows)
     options = ["--state", str(state), "--port", str(port), "--folder", str(folder)]
-    up = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
+    database = whole_postgresql.replace("ada@", f"ada:{DATABASE_SECRET}@")
+    secrets = {"LORAFIRST_DATABASE": database, "AWS_SECRET_ACCESS_KEY": DATA_SECRET}
+    up = lorafirst("up", *options, environment=secrets)
     try:
         assert up.returncode == 0, up.stderr
         password = (state / "auth").read_text()
@@ -149,3 +152,6 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     assert list(folder.glob("runs/.store/.checkpoints/train-lora-*/step-*/manifest.json"))
     assert runs and not any(is_running(each) for each in (*known.processes, *runs))
     assert read_state(state) is None
+    secrets_of_server = (password.partition(":")[2], *SECRETS)
+    assert {path for path, _ in written([folder, state], secrets_of_server)} == {str(state / "auth")}
+    assert DATABASE_SECRET not in up.stdout + up.stderr + down.stdout + down.stderr
