@@ -105,9 +105,13 @@ class Command:
         return (self.home / "said.txt").read_text(encoding="utf-8", errors="replace")
 
     def stages(self) -> dict[str, int]:
-        """When each finished stage was written, in nanoseconds of the epoch."""
-        found = self.output.glob(".store/[a-z]*/evidence.json")
-        return {path.parent.name: path.stat().st_mtime_ns for path in found}
+        return written_stages(self.output)
+
+
+def written_stages(output: Path) -> dict[str, int]:
+    """When each finished stage was written, in nanoseconds of the epoch."""
+    found = output.glob(".store/[a-z]*/evidence.json")
+    return {path.parent.name: path.stat().st_mtime_ns for path in found}
 
 
 def kill_on_the_way(command: Command, points: Sequence[Point], chance: random.Random) -> Kills:

@@ -15,6 +15,7 @@ from flows.operating.pools import POOLS, create_pools
 from flows.operating.silent_runs import watch_for_silent_runs
 from flows.operating.started import Started
 from flows.operating.state import StartedProcess
+from flows.operating.sweeping import have_crashed_runs_taken_up
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -66,6 +67,8 @@ async def start_workers(
             while not await _asks_for_work(client, pool_name, at):
                 started.require_starting(process, waited=time.monotonic() - begun, most=_START_SECONDS)
                 await asyncio.sleep(0.1)
+        if fresh:
+            await have_crashed_runs_taken_up(client)
 
 
 def worker_processes(running: Sequence[StartedProcess]) -> tuple[StartedProcess, ...]:

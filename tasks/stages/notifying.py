@@ -101,7 +101,7 @@ def tell_fault(flow: Any, flow_run: Any, state: Any) -> None:
         return
     if isinstance(error, BaseException):
         error.lorafirst_told = True  # type: ignore[attr-defined]
-    blocks = blocks_for(_named_by(flow_run.parameters.get("settings")))
+    blocks = blocks_for(named_by(flow_run.parameters.get("settings")))
     if not blocks:
         return
     name = _name_of(flow_run)
@@ -109,7 +109,7 @@ def tell_fault(flow: Any, flow_run: Any, state: Any) -> None:
     notify(blocks, Notice(f"{name}: {flow.name} broke off", body))
 
 
-def _named_by(settings: object) -> Sequence[str]:
+def named_by(settings: object) -> Sequence[str]:
     """The blocks that settings name: as a form or a file gave them, or as a record."""
     if isinstance(settings, str | Path):
         try:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from data_contracts.records.settings import RunSettings
+from flows.crashed_runs import TAG
 from tests.flows.conftest import small_settings
 
 FILE = Path(__file__).resolve().parents[2] / "deployments" / "prefect.yaml"
@@ -106,3 +107,18 @@ def test_deployments_are_of_this_version() -> None:
 def test_the_form_offers_what_can_be_chosen_and_takes_other_names(record: str, field: str, name: str) -> None:
     listed, text = RunSettings.model_json_schema()["$defs"][record]["properties"][field]["anyOf"]
     assert name in listed["enum"] and text == {"title": "another", "type": "string"}
+
+
+def test_runs_that_died_are_taken_up_where_the_tag_says_so() -> None:
+    """Full fine-tuning, answers and changes of the champion are for whoever asked for them to ask again."""
+    by_name = {each["name"]: each for each in deployments()}
+    tagged = {name for name, each in by_name.items() if TAG in each["tags"]}
+    assert tagged == {"finetune", "nightly", "retrain", "on-drift"}
+    (trigger,) = by_name["take-up"]["triggers"]
+    assert trigger["match_related"] == {"prefect.resource.id": f"prefect.tag.{TAG}"}
+    assert trigger["expect"] == ["prefect.flow-run.Crashed"]
+    assert by_name["take-up"]["work_pool"] == {"name": "lorafirst"}
+
+
+def test_every_deployment_has_the_tag_by_which_runs_that_never_began_are_found() -> None:
+    assert all("lorafirst" in each["tags"] for each in deployments())

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from flows.operating.processes import children, send, wait_for_end
-from flows.operating.state import read_state
+from flows.operating.state import StartedProcess, read_state
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, form_settings
 from tests.flows.planted import SECRETS, written
@@ -27,8 +28,11 @@ ZONE = ZoneInfo("Asia/Kathmandu")
 @pytest.fixture(scope="module")
 def told(served: Served) -> Iterator[Received]:
     """What a webhook has received, whose block lies on the server."""
+    taking_up = f"/deployments/{served.ask('/deployments/name/take-up/take-up')['id']}"
+    served.ask(taking_up, {"paused": True}, method="PATCH")
     with served.configured(), webhook() as received:
         yield received
+    served.ask(taking_up, {"paused": False}, method="PATCH")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +69,7 @@ def killed(served: Served, deployment: str, parameters: dict[str, Any]) -> Any:
     while served.ask(f"/flow_runs/{run['id']}")["state"]["type"] != "RUNNING":
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    state = read_state(served.state)
-    assert state is not None
-    at_work = children(each for each in state.processes if each.role.startswith("worker"))
+    at_work = processes_of(served, run)
     assert at_work
     send(at_work, signal.SIGKILL)
     assert wait_for_end(at_work, 10) == ()
@@ -77,6 +79,19 @@ def killed(served: Served, deployment: str, parameters: dict[str, Any]) -> Any:
         time.sleep(0.2)
     assert found["state"]["type"] == "CRASHED", found["state"]
     return found
+
+
+def processes_of(served: Served, run: Any) -> tuple[StartedProcess, ...]:
+    """What a worker has started for this flow run."""
+    state = read_state(served.state)
+    assert state is not None
+    workers = [each for each in state.processes if each.role.startswith("worker")]
+    mark = f"PREFECT__FLOW_RUN_ID={run['id']}".encode()
+    return tuple(
+        each
+        for each in children(workers)
+        if mark in Path(f"/proc/{each.pid}/environ").read_bytes().split(b"\0")
+    )
 
 
 @pytest.mark.parametrize("deployment", ["finetune", "nightly"])
@@ -93,6 +108,8 @@ def test_whoever_the_settings_name_is_told_of_a_run_whose_process_was_killed(
         time.sleep(0.2)
     assert subjects(told) == [f"{run['name']}: {deployment} broke off"]
     assert "-9" in told[0]["body"] and run["id"] in told[0]["body"]
+    # Otherwise it would be taken up in the middle of other tests.
+    served.ask(f"/flow_runs/{run['id']}", method="DELETE")
 
 
 def test_a_schedule_in_another_time_zone_starts_a_run_that_ends_in_its_outcome(

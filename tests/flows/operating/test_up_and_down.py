@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -10,6 +11,7 @@ import pytest
 
 from flows.operating.processes import descendants, is_running, send, wait_for_end
 from flows.operating.state import read_state
+from tasks.decisions.taking_up import count_tag
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, fill, form_settings, free_port, lorafirst
 from tests.flows.planted import DATA_SECRET, DATABASE_SECRET, SECRETS, written
@@ -139,11 +141,7 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
         served = Served(f"http://127.0.0.1:{port}", password, folder, state)
         long = {"epochs": 5000.0, "max_steps": 50_000, "curve_points": 1}
         served.start("finetune/finetune", {"settings": form_settings(policy=NEVER_FULL, training=long)})
-        progress = {"artifacts": {"key": {"any_": ["pilot-1-lora-r8-progress"]}}}
-        deadline = time.monotonic() + 120
-        while not served.ask("/artifacts/filter", progress) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(2)
+        wait_for_progress(served, {"key": {"any_": ["pilot-1-lora-r8-progress"]}})
         runs = descendants(known.processes)
     finally:
         down = lorafirst("down", "--state", str(state))
@@ -152,6 +150,27 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     assert list(folder.glob("runs/.store/.checkpoints/train-lora-*/step-*/manifest.json"))
     assert runs and not any(is_running(each) for each in (*known.processes, *runs))
     assert read_state(state) is None
+
+    again = lorafirst("up", *options, environment=secrets)
+    try:
+        assert again.returncode == 0, again.stderr
+        asked = {"flow_runs": {"tags": {"all_": [count_tag(1)]}}}
+        deadline = time.monotonic() + 120
+        while not (taken_up := served.ask("/flow_runs/filter", asked)) and time.monotonic() < deadline:
+            time.sleep(1)
+        assert len(taken_up) == 1, "the run that was ended goes on, once"
+        of_it = {"flow_run_id": {"any_": [taken_up[0]["id"]]}}
+        wait_for_progress(served, {"key": {"any_": ["pilot-1-lora-r8-progress"]}, **of_it})
+    finally:
+        assert lorafirst("down", "--state", str(state)).returncode == 0
     secrets_of_server = (password.partition(":")[2], *SECRETS)
     assert {path for path, _ in written([folder, state], secrets_of_server)} == {str(state / "auth")}
     assert DATABASE_SECRET not in up.stdout + up.stderr + down.stdout + down.stderr
+
+
+def wait_for_progress(served: Served, artifacts: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 120
+    while not served.ask("/artifacts/filter", {"artifacts": artifacts}):
+        assert time.monotonic() < deadline, "it has not begun to train"
+        time.sleep(0.2)
+    time.sleep(2)
