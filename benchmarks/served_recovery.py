@@ -28,8 +28,9 @@ from typing import Any
 from benchmarks.killing import POINTS, Kills, Point
 from benchmarks.machine import machine
 from benchmarks.own_postgresql import OwnPostgresql
-from benchmarks.recovery import ended, prepare, settings, told
+from benchmarks.recovery import ended, settings, told
 from benchmarks.served_kills import Served, Target, kill_under
+from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
 
 RESULT = Path(__file__).with_name("served_recovery.json")
 DATABASES = ("sqlite", "postgresql")
@@ -80,7 +81,7 @@ def measure(
     found: dict[str, Any] = {}
     served_folder = folder / "served"
     served_folder.mkdir()
-    prepare(served_folder)
+    write_questions(served_folder)
     postgresql = None
     if database == "postgresql":
         (folder / "pg").mkdir()
@@ -112,7 +113,7 @@ def measure(
 def one_run(served: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str, Any], Kills]:
     began = time.monotonic()
     output = served.folder / name
-    run = served.ask(settings("minilm", "rows.jsonl", output=name, processes=1))
+    run = served.ask(settings(MINILM_FOLDER, QUESTION_FILE, output=name, processes=1))
     came = kill_under(served, run, output, [(each.point, each.target) for each in kills])
     result = {**ended(output), "dossiers": len(list(output.glob("recovery-*")))}
     print(f"{name}: {len(came.done)} kills, {time.monotonic() - began:.0f} s", flush=True)

@@ -95,7 +95,8 @@ def fit(
     tensors = tensors_for(model, head, given.tokenizer, training, mixture, micro_batch_size=micro)
     sharded = shard(model, prepared.method)
     with (
-        tempfile.TemporaryDirectory(prefix="lorafirst-trainer-") as scratch,
+        # Beside the artifact, because whoever is killed leaves it, and what is unfinished there is cleared.
+        tempfile.TemporaryDirectory(prefix=".trainer-", dir=artifact.parent) as scratch,
         quiet_libraries(),
         deterministic_algorithms() as deterministic,
         stop_requests() as stop,

@@ -37,7 +37,8 @@ def save_trained(
         return
     for settings in prepared.model.peft_config.values():
         settings.base_model_name_or_path = base_name
-    with quiet_libraries(), tempfile.TemporaryDirectory(prefix="lorafirst-start-") as scratch:
+    # Beside the artifact, because whoever is killed leaves it, and what is unfinished there is cleared.
+    with quiet_libraries(), tempfile.TemporaryDirectory(prefix=".start-", dir=artifact.parent) as scratch:
         # Embeddings are never adapted here; asking peft to find out would make it look on the hub.
         options: dict[str, Any] = {"safe_serialization": True, "save_embedding_layers": False}
         if state is not None:

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 # Before anything imports datasets, which reads it once.
-os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix="lorafirst-datasets-"))
+os.environ.setdefault("HF_DATASETS_CACHE", tempfile.mkdtemp(prefix=f"lorafirst-datasets-{os.getpid()}-"))
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from data_contracts.package_paths import resolve_package_path
@@ -27,6 +28,14 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} [SEP] {{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_goes() -> Iterator[None]:
+    """The folder that this process made for what datasets keeps."""
+    yield
+    for made in Path(tempfile.gettempdir()).glob(f"lorafirst-datasets-{os.getpid()}-*"):
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def frame_of(rows: SourceRows) -> pd.DataFrame:

@@ -267,6 +267,18 @@ def test_a_killed_process_ends_alike_after_the_same_command(full: bool, job: Mak
     assert Result.of(tmp_path / "broken") == Result.of(tmp_path / "whole")
 
 
+def test_a_killed_process_leaves_nothing_where_nobody_would_clean_up(
+    job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    assert run(job("killed"), {3: kill}).code == -signal.SIGKILL
+    assert list(temporary.iterdir()) == []
+    # Beside the artifact, in what a later attempt begins by emptying.
+    assert [path.name[:9] for path in (tmp_path / "killed").glob(".*")] == [".trainer-"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_end_it_saves_and_says_where_it_goes_on(
     number: signal.Signals, code: int, job: MakeJob, whole: Result, tmp_path: Path
