@@ -20,7 +20,6 @@ from data_contracts.records.scoring import HUB, ReportedModule, ScoringSettings
 from data_contracts.records.settings import RunSettings
 from data_contracts.source_names import kind_of, protocol_of
 
-
 MOST_BYTES = 500 * 1024
 """Of settings as JSON: they are parameters of a flow run, of which Prefect takes 512 KiB with all others."""
 

@@ -112,4 +112,4 @@ def test_settings_that_no_flow_run_can_be_given_are_refused_with_their_size(tmp_
     large = GOOD.replace("source: rows.jsonl\n", f"source: rows.jsonl\n  earlier:\n{earlier}")
     (problem,) = problems_of(tmp_path, large)
     assert "at most 512,000 bytes" in problem and "of them in data" in problem and "shorten data" in problem
-    assert load_settings(write(tmp_path, large.replace(earlier, earlier[:2600]))).data.earlier
+    assert load_settings(write(tmp_path, large.replace(earlier, earlier[: 23 * 100]))).data.earlier
