@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_contracts.records.ledger import EntryKind, LedgerEntry
+from tasks.audit.verify.chain import superseded
 
 OFTEN = (EntryKind.ATTEMPT, EntryKind.FAULT)
 """What the ledger tells of every attempt; everything else it holds once."""
@@ -36,6 +37,19 @@ def trained_in(dossier: Path) -> list[Any]:
         if isinstance(artifact, dict):
             found[str(path.parent.relative_to(dossier))] = artifact
     return sorted(([place, artifact] for place, artifact in found.items()), key=json.dumps)
+
+
+def told_once(own: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """A run's entries without what every attempt tells.
+
+    An attempt that is killed between the entry of its outcome and the last file is followed by one that ends
+    the run anew, and says so; the outcome of the last one counts.
+    """
+    return [
+        each
+        for each in own
+        if each.kind not in OFTEN and not (each.kind is EntryKind.OUTCOME and superseded(own, each))
+    ]
 
 
 def entries_twice(entries: Iterable[LedgerEntry]) -> int:

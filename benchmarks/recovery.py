@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.endings import OFTEN, decisions_of, entries_twice
+from benchmarks.endings import decisions_of, entries_twice, told_once
 from benchmarks.killing import POINTS, Command, Kills, Point, Victim, kill_on_the_way
 from benchmarks.machine import machine
 from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
@@ -90,7 +90,7 @@ def ended(output: Path) -> dict[str, Any]:
         if stage.startswith("train-")
     ]
     with open_ledger(str(output / FILE), read_only=True) as ledger:
-        entries = [entry for entry in ledger.entries(dossier.name) if entry.kind not in OFTEN]
+        own = list(ledger.entries(dossier.name))
         _, chain = ledger.check(ledger.checkpoint())
         faults = verify_dossier(dossier, ledger=ledger).faults
     return {
@@ -98,8 +98,8 @@ def ended(output: Path) -> dict[str, Any]:
         "decisions": decisions_of(report),
         "trained": sorted(trained, key=json.dumps),
         "stages": sorted(stages.values()),
-        "ledger": [each.kind.value for each in entries],
-        "entries_twice": entries_twice(entries),
+        "ledger": [each.kind.value for each in told_once(own)],
+        "entries_twice": entries_twice(own),
         "faults_of_ledger": len(chain),
         "faults_of_dossier": [str(fault) for fault in faults],
         "left_over": sorted(path.name for path in output.glob(".store/.*.partial")),
@@ -160,11 +160,12 @@ def measure(
 
 def told(kills: Kills, result: dict[str, Any], undisturbed: dict[str, Any], processes: int) -> dict[str, Any]:
     """What one killed run came to."""
+    differs = {key: [undisturbed[key], result[key]] for key in undisturbed if result[key] != undisturbed[key]}
     return {
         "training_processes": processes,
         "kills": len(kills.done),
         "places_passed_by": kills.passed_by,
-        "differs_from_undisturbed_in": sorted(key for key in undisturbed if result[key] != undisturbed[key]),
+        "differs_from_undisturbed_in": differs,
         "stages_built_twice": kills.built_twice,
         "processes_left_over": kills.orphans,
         "ends_without_a_clear_reason": kills.unclear,

@@ -52,14 +52,21 @@ class Served:
 
     def __enter__(self) -> Self:
         self.up()
-        os.environ["PREFECT_API_AUTH_STRING"] = (self._state / "auth").read_text(encoding="utf-8").strip()
-        os.environ["PREFECT_API_URL"] = self._api
-        asyncio.run(_find_silent_runs_sooner())
+        try:
+            os.environ["PREFECT_API_AUTH_STRING"] = (self._state / "auth").read_text(encoding="utf-8").strip()
+            os.environ["PREFECT_API_URL"] = self._api
+            asyncio.run(_find_silent_runs_sooner())
+        except BaseException:
+            self.down()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.down()
+
+    def down(self) -> None:
         command("down", "--state", str(self._state))
 
     def up(self) -> None:
@@ -194,6 +201,10 @@ async def _find_silent_runs_sooner() -> None:
     async with get_client() as client:
         (found,) = await client.read_automations_by_name(NAME)
         assert isinstance(found.trigger, EventTrigger)
-        sooner = found.trigger.model_copy(update={"within": timedelta(seconds=SILENT_SECONDS)})
-        asked = AutomationCore.model_validate(found.model_dump(exclude={"id"}) | {"trigger": sooner})
+        asked = AutomationCore(
+            name=found.name,
+            description=found.description,
+            trigger=found.trigger.model_copy(update={"within": timedelta(seconds=SILENT_SECONDS)}),
+            actions=found.actions,
+        )
         await client.update_automation(found.id, asked)

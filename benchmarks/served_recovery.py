@@ -19,8 +19,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,17 @@ def plan(database: str) -> tuple[tuple[Kill, ...], ...]:
         Kill(POINTS[8], Target.RUN_AND_WORKER),
         Kill(POINTS[9], Target.DATABASE),
     )
-    return first, lost
+    return lost, first
 
 
-def measure(database: str, folder: Path, plans: Sequence[Sequence[Kill]]) -> dict[str, Any]:
-    """One run that nobody touches, and one for each of the plans."""
+def measure(
+    database: str,
+    folder: Path,
+    plans: Sequence[Sequence[Kill]],
+    keep: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """A run that nobody touches, and one for each plan; ``keep`` is given what there is after each."""
+    found: dict[str, Any] = {}
     served_folder = folder / "served"
     served_folder.mkdir()
     write_questions(served_folder)
@@ -89,16 +96,18 @@ def measure(database: str, folder: Path, plans: Sequence[Sequence[Kill]]) -> dic
                 runs.append({**told(came, result, undisturbed, 1), "dossiers": result["dossiers"]})
                 del runs[-1]["ends_without_a_clear_reason"], runs[-1]["training_processes"]
                 print(json.dumps(runs[-1]), flush=True)
+                found = {
+                    "kills": sum(done.values()),
+                    "kills_by_stage_and_process": dict(done),
+                    "outcome": undisturbed["outcome"],
+                    "runs": runs,
+                    "machine": machine("torch", "prefect"),
+                }
+                keep(found)
     finally:
         if postgresql is not None:
             postgresql.stop()
-    return {
-        "kills": sum(done.values()),
-        "kills_by_stage_and_process": dict(done),
-        "outcome": undisturbed["outcome"],
-        "runs": runs,
-        "machine": machine("torch", "prefect"),
-    }
+    return found
 
 
 def one_run(served: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str, Any], Kills]:
@@ -127,13 +136,12 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp(prefix="served"))
         folder.chmod(0o755)
         try:
-            found = measure(database, folder, plans)
+            if asked.kills is None:
+                measure(database, folder, plans, partial(write, database))
+            else:
+                print(json.dumps(measure(database, folder, plans), indent=2))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        if asked.kills is None:
-            write(database, found)
-        else:
-            print(json.dumps(found, indent=2))
 
 
 def write(database: str, found: dict[str, Any]) -> None:

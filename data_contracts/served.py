@@ -173,3 +173,13 @@ def served_folder() -> ServedFolder | None:
         return None
     allowed = os.environ.get(CODE_VARIABLE, "").split(",")
     return ServedFolder(Path(folder), frozenset(name.strip() for name in allowed if name.strip()))
+
+
+def settings_of_file(path: Path, where: str) -> RunSettings:
+    """Those in a file, which lies in the served folder where one is served.
+
+    Raises:
+        InputError: they cannot be used, or name what they may not; with every problem.
+    """
+    served = served_folder()
+    return load_settings(path) if served is None else served.settings_in(path, where)

@@ -20,12 +20,16 @@ from data_contracts.records.scoring import HUB, ReportedModule, ScoringSettings
 from data_contracts.records.settings import RunSettings
 from data_contracts.source_names import kind_of, protocol_of
 
+MOST_BYTES = 500 * 1024
+"""Of settings as JSON: they are parameters of a flow run, of which Prefect takes 512 KiB with all others."""
+
 
 def load_settings(path: Path) -> RunSettings:
     """The settings in ``path``, whole and valid, with absolute paths.
 
     Raises:
-        InputError: the file is missing, is not YAML, or is not valid settings; every problem is listed.
+        InputError: the file is missing, is not YAML, is not valid settings (every problem is listed), or is
+            longer than what a run can be given.
     """
     node = _compose(path)
     try:
@@ -48,7 +52,23 @@ def load_settings(path: Path) -> RunSettings:
         raise InputError([*duplicates, *problems]) from error
     if duplicates:
         raise InputError(duplicates)
-    return resolve_paths(settings, path.resolve().parent)
+    resolved = resolve_paths(settings, path.resolve().parent)
+    _require_not_too_large(resolved, path)
+    return resolved
+
+
+def _require_not_too_large(settings: RunSettings, path: Path) -> None:
+    size = len(settings.model_dump_json())
+    if size <= MOST_BYTES:
+        return
+    parts = {name: len(part.model_dump_json()) for name, part in settings if isinstance(part, BaseModel)}
+    largest = max(parts, key=lambda name: parts[name])
+    raise InputError.single(
+        str(path),
+        expected=f"settings of at most {MOST_BYTES:,} bytes as JSON, with every default",
+        found=f"{size:,} bytes, {parts[largest]:,} of them in {largest}",
+        remedy=f"shorten {largest}; where it lists files or values, a pattern may say the same",
+    )
 
 
 def own_policy_file(path: Path) -> Path | None:

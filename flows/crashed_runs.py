@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Crashed
 from pydantic import ValidationError
 
 from data_contracts.errors import LorafirstError
@@ -29,6 +30,7 @@ from data_contracts.records.settings import RunSettings
 from data_contracts.records.taking_up import AskedRun, CrashedRun
 from data_contracts.served import served_folder
 from data_contracts.settings_file import load_settings
+from flows.operating.silent_runs import UNBEGUN, UNBEGUN_SECONDS
 from tasks.decisions.taking_up import count_tag
 from tasks.evidence.dossier import list_dossiers
 
@@ -57,6 +59,20 @@ def find_crashed(client: SyncPrefectClient) -> Iterator[Found]:
         for run in _runs(client, deployment, crashed_lately()):
             if not {WENT_ON, GIVEN_UP} & set(run.tags):
                 yield _found(client, deployment, run)
+
+
+def mark_never_begun(client: SyncPrefectClient) -> None:
+    """Marks runs of the tagged deployments that a worker claimed long ago and that never gave a sign of life.
+
+    An automation does so at once, by events; a server on SQLite drops some while it is locked, and such a run
+    would keep its place in the queue for ever.
+    """
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    claimed = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    latest = datetime.now(UTC) - timedelta(seconds=UNBEGUN_SECONDS)
+    for run in client.read_flow_runs(deployment_filter=tagged, flow_run_filter=claimed):
+        if run.state is not None and run.state.timestamp < latest:
+            client.set_flow_run_state(run.id, Crashed(message=UNBEGUN))
 
 
 def crashed_lately() -> FlowRunFilter:

@@ -124,11 +124,13 @@ def finetune(settings: RunSettings) -> State[RunReport]:
         record_end(context, report)
     show_report(report)
     notify(blocks_for(settings.notifications), run_notice(report))
-    return Completed(
-        name="".join(word.capitalize() for word in report.outcome.value.split("_")),
-        message=report.sentence,
-        data=report,
-    )
+    return ended_as(report)
+
+
+def ended_as(report: RunReport) -> State[RunReport]:
+    """The state of a flow run that ends in the report's outcome, whose name it has."""
+    name = "".join(word.capitalize() for word in report.outcome.value.split("_"))
+    return Completed(name=name, message=report.sentence, data=report)
 
 
 def _climb(context: RunContext, findings: Findings) -> Outcome:

@@ -6,9 +6,8 @@ from typing import cast
 from prefect import State, flow
 
 from data_contracts.records.decision import RunReport
-from data_contracts.served import served_folder
-from data_contracts.settings_file import load_settings
-from flows.finetune import finetune
+from data_contracts.served import settings_of_file
+from flows.finetune import ended_as, finetune
 from flows.served import require_deployed_version
 from tasks.stages.notifying import tell_fault
 
@@ -21,7 +20,6 @@ def nightly(settings: Path = Path("nightly.yaml")) -> State[RunReport]:
         settings: A settings file in the served folder; paths in it are relative to the file.
     """
     require_deployed_version()
-    served = served_folder()
-    asked = load_settings(settings) if served is None else served.settings_in(settings, "settings")
-    # The state as it is, so that this one ends in the same outcome.
-    return cast("State[RunReport]", finetune(asked, return_state=True))
+    # Prefect hands out what the returned state carries.
+    report = cast(RunReport, finetune(settings_of_file(settings, "settings")))
+    return ended_as(report)

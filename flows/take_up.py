@@ -11,10 +11,10 @@ from prefect.runtime import deployment
 
 from data_contracts.records.base import utc_time
 from data_contracts.records.taking_up import Action, TakingUp
-from flows.crashed_runs import GIVEN_UP, Found, find_crashed, go_on_with, see_to
+from flows.crashed_runs import GIVEN_UP, Found, find_crashed, go_on_with, mark_never_begun, see_to
 from flows.served import require_deployed_version
 from tasks.decisions.taking_up import decide_taking_up
-from tasks.stages.notifying import Notice, blocks_for, notify, tell_fault
+from tasks.stages.notifying import Notice, blocks_for, named_by, notify, tell_fault
 
 GAVE_UP = "lorafirst.run.given-up"
 """An event for each run that has died too often; an automation can tell somebody of it."""
@@ -33,6 +33,7 @@ def take_up() -> int:
         if _is_paused(client):
             log.info("The deployment is paused: nothing is taken up.")
             return 0
+        mark_never_begun(client)
         rows = []
         for found in find_crashed(client):
             decided = decide_taking_up(found.crashed, found.others, now=utc_time(datetime.now(UTC)))
@@ -77,6 +78,7 @@ def _tell(found: Found, sentence: str) -> None:
         resource={"prefect.resource.id": f"lorafirst.flow-run.{died.id}", "prefect.resource.name": died.name},
         payload={"flow_run": str(died.id), "why": sentence},
     )
-    settings = died.parameters.get("settings")
-    named = settings.get("notifications") or () if isinstance(settings, dict) else ()
-    notify(blocks_for(named), Notice(f"{died.name}: given up", f"{sentence}\nFlow run {died.name}"))
+    notify(
+        blocks_for(named_by(died.parameters.get("settings"))),
+        Notice(f"{died.name}: given up", f"{sentence}\nFlow run {died.name}"),
+    )

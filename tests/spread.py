@@ -38,6 +38,7 @@ LONGEST_FIRST = (
 TOGETHER = {
     "tests/evidence/test_redacted.py": "tests/evidence/test_tampering.py",
     "tests/flows/operating/test_served_runs.py": "tests/flows/operating/test_in_the_browser.py",
+    "tests/flows/operating/test_nightly.py": "tests/flows/operating/test_up_and_down.py",
     "tests/recovery/test_died_runs.py": "tests/recovery/test_cancelling.py",
     "tests/flows/test_notifications.py": "tests/flows/test_registry.py",
     "tests/flows/test_export.py": "tests/flows/test_redact.py",

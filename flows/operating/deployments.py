@@ -21,7 +21,7 @@ class Entry:
 
     name: str
     flow: str
-    """The name of its flow function, and so of the flow."""
+    """As Prefect makes it from the flow function's, and as flows here are called."""
     version: str | None
 
 
@@ -44,7 +44,7 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
         entries = tuple(
             Entry(
                 name=str(each["name"]),
-                flow=str(each["entrypoint"]).rpartition(":")[2],
+                flow=str(each["entrypoint"]).rpartition(":")[2].replace("_", "-"),
                 version=each.get("version"),
             )
             for each in deployments

@@ -25,7 +25,7 @@ _SILENT = (
 UNBEGUN_NAME = "lorafirst: mark runs that never began"
 UNBEGUN_SECONDS = 300
 """From the claim to the first sign of life; where a machine is busy a process imports for a minute."""
-_UNBEGUN = (
+UNBEGUN = (
     f"The run's process has given no sign of life {UNBEGUN_SECONDS} seconds after a worker claimed the run: "
     "the worker died before it started it, or it died as it began."
 )
@@ -53,7 +53,7 @@ async def watch_for_silent_runs(client: "PrefectClient") -> None:
         after={f"prefect.flow-run.{state}" for state in _CLAIMED},
         related={"prefect.resource.id": f"prefect.tag.{_TAG}"},
         seconds=UNBEGUN_SECONDS,
-        message=_UNBEGUN,
+        message=UNBEGUN,
     )
 
 

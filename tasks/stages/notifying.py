@@ -13,6 +13,7 @@ from typing import Any
 from data_contracts.errors import LorafirstError
 from data_contracts.records.decision import Outcome, RunReport
 from data_contracts.records.registry import PromotionOutcome, PromotionReport, Rollback
+from data_contracts.served import settings_of_file
 from tasks.evidence.dossier import find_dossier
 
 BLOCKS_VARIABLE = "LORAFIRST_NOTIFICATIONS"
@@ -100,11 +101,35 @@ def tell_fault(flow: Any, flow_run: Any, state: Any) -> None:
         return
     if isinstance(error, BaseException):
         error.lorafirst_told = True  # type: ignore[attr-defined]
-    settings = flow_run.parameters.get("settings")
-    given = settings.get("notifications", ()) if isinstance(settings, dict) else ()
-    given = getattr(settings, "notifications", given)
-    body = f"{(state.message or 'It ended without a word.')[:_LONGEST]}\nFlow run {flow_run.name}"
-    notify(blocks_for(given), Notice(f"{flow_run.name}: {flow.name} broke off", body))
+    blocks = blocks_for(named_by(flow_run.parameters.get("settings")))
+    if not blocks:
+        return
+    name = _name_of(flow_run)
+    body = f"{(state.message or 'It ended without a word.')[:_LONGEST]}\nFlow run {name}, {flow_run.id}"
+    notify(blocks, Notice(f"{name}: {flow.name} broke off", body))
+
+
+def named_by(settings: object) -> Sequence[str]:
+    """The blocks that settings name: as a form or a file gave them, or as a record."""
+    if isinstance(settings, str | Path):
+        try:
+            settings = settings_of_file(Path(settings), "settings")
+        except LorafirstError:
+            return ()
+    named = settings.get("notifications") if isinstance(settings, dict) else None
+    return tuple(getattr(settings, "notifications", named) or ())
+
+
+def _name_of(flow_run: Any) -> str:
+    """As the server has it: a worker, which tells of a killed process, knows only its first name."""
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            return str(client.read_flow_run(flow_run.id).name)
+    except Exception:
+        # People are told all the same.
+        return str(flow_run.name)
 
 
 def _fault_of(state: Any) -> object:

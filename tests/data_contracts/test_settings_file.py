@@ -105,3 +105,11 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     with pytest.raises(InputError, match=r"did you mean .*run\.yaml"):
         load_settings(tmp_path / "runs.yaml")
+
+
+def test_settings_that_no_flow_run_can_be_given_are_refused_with_their_size(tmp_path: Path) -> None:
+    earlier = "".join(f"    - snapshots/{number:06}\n" for number in range(20_000))
+    large = GOOD.replace("source: rows.jsonl\n", f"source: rows.jsonl\n  earlier:\n{earlier}")
+    (problem,) = problems_of(tmp_path, large)
+    assert "at most 512,000 bytes" in problem and "of them in data" in problem and "shorten data" in problem
+    assert load_settings(write(tmp_path, large.replace(earlier, earlier[: 23 * 100]))).data.earlier

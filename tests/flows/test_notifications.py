@@ -1,10 +1,7 @@
 """What people are told, through a real webhook block of Prefect to a server on loopback."""
 
-import json
 import logging
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,62 +17,31 @@ from flows.remind import remind
 from flows.running import retrain_here, run_here
 from tasks.stages.notifying import BLOCKS_VARIABLE, blocks_for, notify, run_notice
 from tests.flows.conftest import ANSWERED, call, topics, write_rows
+from tests.flows.planted import DATA_SECRET, WEBHOOK_SECRET, written
+from tests.flows.webhook import BLOCK, BROKEN, Received, subjects, webhook
 
 pytestmark = pytest.mark.slow
 
-SECRET = "planted-webhook-secret-4714"
-BLOCK = "custom-webhook/ops"
-BROKEN = "custom-webhook/broken"
-
 
 @pytest.fixture(scope="module")
-def told(api: str) -> Iterator[list[dict[str, str]]]:
-    """What a webhook on loopback has received so far; it answers 500 to the block ``broken``."""
-    from prefect.blocks.notifications import CustomWebhookNotificationBlock
-
-    received: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            broken = self.path.startswith("/broken")
-            if not broken:
-                received.append(body)
-            self.send_response(500 if broken else 204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name, path in (("ops", "hook"), ("broken", "broken")):
-        CustomWebhookNotificationBlock(
-            name=name,
-            url=f"http://127.0.0.1:{server.server_port}/{path}/{{{{token}}}}",
-            json_data={"subject": "{{subject}}", "body": "{{body}}"},
-            secrets={"token": SECRET},
-        ).save(name, overwrite=True)
-    yield received
-    server.shutdown()
+def told(api: str) -> Iterator[Received]:
+    with webhook() as received:
+        yield received
 
 
 @pytest.fixture(autouse=True)
-def nothing_yet(told: list[dict[str, str]]) -> None:
+def nothing_yet(told: Received) -> None:
     told.clear()
-
-
-def subjects(told: list[dict[str, str]]) -> list[str]:
-    return [each["subject"] for each in told]
 
 
 def test_a_changed_champion_is_told_by_promotion_and_rollback(
     output: Path,
     runs: tuple[Path, ...],
-    told: list[dict[str, str]],
+    told: Received,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(BLOCKS_VARIABLE, BLOCK)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", DATA_SECRET)
     first, second, _, weak = (each.name for each in runs)
     call(output, "promote", first)
     call(output, "promote", weak)
@@ -84,11 +50,10 @@ def test_a_changed_champion_is_told_by_promotion_and_rollback(
     assert first in told[0]["body"] and second in told[1]["body"]
     call(output, "rollback", "topics", "--reason", "complaints", "--by", "Ada")
     assert "Ada put version 1 back in the place of version 3: complaints" in told[2]["body"]
+    assert (output / ".registry" / "mlflow.db").is_file() and written([output]) == []
 
 
-def test_rejected_data_are_told_as_the_settings_ask(
-    tmp_path: Path, tiny_llama: Path, told: list[dict[str, str]]
-) -> None:
+def test_rejected_data_are_told_as_the_settings_ask(tmp_path: Path, tiny_llama: Path, told: Received) -> None:
     data = write_rows(tmp_path / "rows.jsonl", [("?", "", "")] * 3)
     config = tmp_path / "run.yaml"
     settings = topics(data, tiny_llama, tmp_path / "runs") | {"notifications": [BLOCK]}
@@ -104,7 +69,7 @@ def test_rejected_data_are_told_as_the_settings_ask(
 
 
 def test_a_fault_is_told_once_however_many_flows_it_passes_through(
-    tmp_path: Path, tiny_llama: Path, told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_llama: Path, told: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(BLOCKS_VARIABLE, BLOCK)
     data = write_rows(tmp_path / "rows.jsonl", ANSWERED)
@@ -125,7 +90,7 @@ def test_a_fault_is_told_once_however_many_flows_it_passes_through(
 def test_a_block_that_fails_costs_the_message_and_tells_no_secret(
     output: Path,
     runs: tuple[Path, ...],
-    told: list[dict[str, str]],
+    told: Received,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -138,18 +103,18 @@ def test_a_block_that_fails_costs_the_message_and_tells_no_secret(
     assert [line.split(":")[0] for line in said] == [
         f"block {name} told nobody" for name in ("custom-webhook/nowhere", BROKEN, "secret/thing")
     ]
-    assert SECRET not in caplog.text and "127.0.0.1" not in "".join(said)
+    assert WEBHOOK_SECRET not in caplog.text and "127.0.0.1" not in "".join(said)
 
 
 def test_an_address_in_the_settings_is_refused_and_not_repeated(tmp_path: Path, tiny_llama: Path) -> None:
     data = write_rows(tmp_path / "rows.jsonl", ANSWERED)
     config = tmp_path / "run.yaml"
-    address = f"https://hooks.invalid/{SECRET}"
+    address = f"https://hooks.invalid/{WEBHOOK_SECRET}"
     settings = topics(data, tiny_llama, tmp_path) | {"notifications": [address]}
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with pytest.raises(InputError) as refused:
         load_settings(config)
-    assert "notifications.0" in str(refused.value) and SECRET not in str(refused.value)
+    assert "notifications.0" in str(refused.value) and WEBHOOK_SECRET not in str(refused.value)
 
 
 def test_blocks_of_settings_and_environment_are_told_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +123,7 @@ def test_blocks_of_settings_and_environment_are_told_once_each(monkeypatch: pyte
 
 
 def test_faults_of_what_a_schedule_or_a_form_starts_are_told(
-    tmp_path: Path, told: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, told: Received, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(BLOCKS_VARIABLE, BLOCK)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "served"))

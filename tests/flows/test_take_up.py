@@ -13,6 +13,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled, Cancelling, Crashed, Failed, Pending, Running
 
+from flows import crashed_runs
 from flows.crashed_runs import GIVEN_UP, TAG, WENT_ON
 from flows.finetune import finetune
 from flows.take_up import take_up
@@ -96,6 +97,21 @@ def test_only_what_died_goes_on(deployed: Deployed, states: tuple[State[Any], ..
     run = deployed.start(tmp_path, *states)
     assert take_up() == 0
     assert deployed.after(run) == []
+
+
+def test_a_run_that_was_claimed_long_ago_and_never_began_goes_on(
+    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The automation that marks such runs goes by events, and a server that is locked drops some."""
+    claimed = deployed.start(tmp_path / "claimed", Pending(), Pending(name="Submitting"))
+    at_work = deployed.start(tmp_path / "at-work", Pending(), Running())
+    monkeypatch.setattr(crashed_runs, "UNBEGUN_SECONDS", 0)
+    assert take_up() == 1
+    (started,) = deployed.after(claimed, at_work)
+    assert started.parameters == claimed.parameters
+    state, other = deployed.read(claimed).state, deployed.read(at_work).state
+    assert state is not None and state.is_crashed() and "the worker died before" in str(state.message)
+    assert other is not None and other.is_running()
 
 
 def test_what_somebody_started_again_is_left_to_them(deployed: Deployed, tmp_path: Path) -> None:

@@ -14,6 +14,6 @@ def test_killed_runs_end_as_an_undisturbed_one(tmp_path: Path) -> None:
     assert result["kills"] == 3
     assert result["outcome"] == "full_unjustified"
     for run in result["runs"]:
-        assert run["differs_from_undisturbed_in"] == []
+        assert run["differs_from_undisturbed_in"] == {}
         assert run["stages_built_twice"] == run["processes_left_over"] == run["faults"] == 0
         assert run["ledger_entries_twice"] == 0 and run["ends_without_a_clear_reason"] == []

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -21,11 +22,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.flows.conftest import small_settings
-
-PASSWORD = "ada:planted-server-password-4711"
-SIGNING_PASSWORD = "planted-key-password-4712"
-DATA_SECRET = "planted-store-secret-4713"
-"""Secrets that processes must have, and that must never be written anywhere."""
+from tests.flows.planted import DATA_SECRET, PASSWORD, SIGNING_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,16 @@ class Served:
             time.sleep(0.2)
             run = self.ask(f"/flow_runs/{run['id']}")
         return run
+
+    @contextmanager
+    def configured(self) -> Iterator[None]:
+        """Inside, Prefect's own clients in this process speak to it."""
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+        with temporary_settings(
+            {PREFECT_API_URL: f"{self.url}/api", PREFECT_API_AUTH_STRING: self.credentials}
+        ):
+            yield
 
     def authorisation(self) -> dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(self.credentials.encode()).decode()}

@@ -14,6 +14,7 @@ from flows.operating.state import read_state
 from tasks.decisions.taking_up import count_tag
 from tests.flows.conftest import NEVER_FULL
 from tests.flows.operating.conftest import Served, fill, form_settings, free_port, lorafirst
+from tests.flows.planted import DATA_SECRET, DATABASE_SECRET, SECRETS, written
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,9 @@ def test_up_again_says_so_and_brings_back_a_worker_that_died(served: Served) -> 
     assert again.returncode == 0 and f"up already: {served.url}" in again.stdout, again.stderr
     assert read_state(served.state) == before
 
+    place = f"/deployments/{served.ask('/deployments/name/nightly/nightly')['id']}/schedules"
+    own = {"active": True, "schedule": {"cron": "30 3 1 1 *", "timezone": "Europe/Berlin"}}
+    (made,) = served.ask(place, [own])
     worker = next(each for each in before.processes if each.role == "worker lorafirst")
     send([worker], signal.SIGKILL)
     assert wait_for_end([worker], 10) == ()
@@ -84,6 +88,9 @@ def test_up_again_says_so_and_brings_back_a_worker_that_died(served: Served) -> 
     assert {each.role for each in after.processes} == {each.role for each in before.processes}
     kept = {each.pid for each in before.processes} & {each.pid for each in after.processes}
     assert len(kept) == 2 and worker.pid not in kept
+    schedules = {each["id"]: each for each in served.ask(place)}
+    assert schedules[made["id"]]["active"] and len(schedules) == 2
+    served.ask(f"{place}/{made['id']}", method="DELETE")
 
     other = lorafirst("up", *options, environment={"LORAFIRST_AUTH": "ada:another-password"})
     assert other.returncode == 2 and "that the server was started with" in other.stderr, other.stderr
@@ -101,14 +108,22 @@ def test_a_worker_without_the_package(served: Served, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     before = read_state(served.state)
-    failed = lorafirst(
-        *("up", "--folder", str(served.folder), "--state", str(served.state), "--deployments", str(own)),
-        environment={"LORAFIRST_AUTH": served.credentials},
-    )
+    assert before is not None
+    died = next(each for each in before.processes if each.role == "worker lorafirst-full")
+    send([died], signal.SIGKILL)
+    assert wait_for_end([died], 10) == ()
+    options = ("--folder", str(served.folder), "--state", str(served.state))
+    password = {"LORAFIRST_AUTH": served.credentials}
+    failed = lorafirst("up", *options, "--deployments", str(own), environment=password)
     assert failed.returncode == 1
     assert "could not be registered" in failed.stderr and "absent_package" in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert read_state(served.state) == before
+    assert "to do:" in failed.stderr and "Traceback" not in failed.stderr
+    left = read_state(served.state)
+    assert left is not None
+    # The worker that it had started is gone again; what ran before still does.
+    running = {each.pid for each in left.processes if is_running(each)}
+    assert running == {each.pid for each in before.processes} - {died.pid}
+    assert lorafirst("up", *options, environment=password).returncode == 0
 
 
 def test_down_has_a_training_save_and_leaves_nothing_behind(
@@ -119,7 +134,9 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     folder.mkdir()
     fill(folder, short_minilm, rows)
     options = ["--state", str(state), "--port", str(port), "--folder", str(folder)]
-    up = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
+    database = whole_postgresql.replace("ada@", f"ada:{DATABASE_SECRET}@")
+    secrets = {"LORAFIRST_DATABASE": database, "AWS_SECRET_ACCESS_KEY": DATA_SECRET}
+    up = lorafirst("up", *options, environment=secrets)
     try:
         assert up.returncode == 0, up.stderr
         password = (state / "auth").read_text()
@@ -142,7 +159,7 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
     assert runs and not any(is_running(each) for each in (*known.processes, *runs))
     assert read_state(state) is None
 
-    again = lorafirst("up", *options, environment={"LORAFIRST_DATABASE": whole_postgresql})
+    again = lorafirst("up", *options, environment=secrets)
     try:
         assert again.returncode == 0, again.stderr
         asked = {"flow_runs": {"tags": {"all_": [count_tag(1)]}}}
@@ -154,6 +171,9 @@ def test_down_has_a_training_save_and_leaves_nothing_behind(
         wait_for_progress(served, {"key": {"any_": ["pilot-1-lora-r8-progress"]}, **of_it})
     finally:
         assert lorafirst("down", "--state", str(state)).returncode == 0
+    secrets_of_server = (password.partition(":")[2], *SECRETS)
+    assert {path for path, _ in written([folder, state], secrets_of_server)} == {str(state / "auth")}
+    assert DATABASE_SECRET not in up.stdout + up.stderr + down.stdout + down.stderr
 
 
 def wait_for_progress(served: Served, artifacts: dict[str, Any]) -> None:
