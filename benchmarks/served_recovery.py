@@ -34,6 +34,8 @@ from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
 
 RESULT = Path(__file__).with_name("served_recovery.json")
 DATABASES = ("sqlite", "postgresql")
+STEPS, CHECKPOINT_STEPS = 120, 10
+"""Of a training: long enough for a server to come back in the middle of one."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +48,32 @@ class Kill:
 
 def plan(database: str) -> tuple[tuple[Kill, ...], ...]:
     """The kills of each run; two of them are deadly: the server takes up a run twice in a row at most."""
-    first = (
-        Kill(POINTS[0], Target.RUN),
-        Kill(POINTS[2], Target.SERVER),
-        Kill(POINTS[3], Target.WORKER),
-        Kill(POINTS[5], Target.RUN_AND_WORKER),
-        Kill(POINTS[9], Target.SERVER),
+    contract, baseline, base, training, scoring, second, _, _, full, scored, _ = POINTS
+    told_by_worker = (
+        Kill(contract, Target.RUN),
+        Kill(training, Target.SERVER),
+        Kill(full, Target.RUN),
     )
-    second = (
-        Kill(POINTS[1], Target.WORKER),
-        Kill(POINTS[3], Target.RUN),
-        Kill(POINTS[5], Target.SERVER),
-        Kill(POINTS[8], Target.RUN),
+    silent = (
+        Kill(baseline, Target.WORKER),
+        Kill(training, Target.RUN_AND_WORKER),
+        Kill(second, Target.RUN),
+    )
+    late = (
+        Kill(base, Target.RUN),
+        Kill(scoring, Target.SERVER),
+        Kill(full, Target.RUN_AND_WORKER),
+        Kill(scored, Target.WORKER),
     )
     if database == "sqlite":
-        return first, second
+        return told_by_worker, silent, late
     lost = (
-        Kill(POINTS[1], Target.DATABASE),
-        Kill(POINTS[4], Target.RUN),
-        Kill(POINTS[5], Target.DATABASE),
-        Kill(POINTS[8], Target.RUN_AND_WORKER),
-        Kill(POINTS[9], Target.DATABASE),
+        Kill(baseline, Target.DATABASE),
+        Kill(training, Target.RUN),
+        Kill(second, Target.DATABASE),
+        Kill(full, Target.RUN),
     )
-    return lost, first
+    return lost, silent, told_by_worker
 
 
 def measure(
@@ -113,7 +118,15 @@ def measure(
 def one_run(served: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str, Any], Kills]:
     began = time.monotonic()
     output = served.folder / name
-    run = served.ask(settings(MINILM_FOLDER, QUESTION_FILE, output=name, processes=1))
+    asked = settings(
+        MINILM_FOLDER,
+        QUESTION_FILE,
+        output=name,
+        processes=1,
+        steps=STEPS,
+        checkpoint_steps=CHECKPOINT_STEPS,
+    )
+    run = served.ask(asked)
     came = kill_under(served, run, output, [(each.point, each.target) for each in kills])
     result = {**ended(output), "dossiers": len(list(output.glob("recovery-*")))}
     print(f"{name}: {len(came.done)} kills, {time.monotonic() - began:.0f} s", flush=True)
