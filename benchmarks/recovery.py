@@ -46,9 +46,7 @@ def command(folder: Path, name: str, processes: int) -> Command:
     return Command(config, output, home)
 
 
-def settings(
-    model: str, rows: str, *, output: str, processes: int, steps: int = 12, checkpoint_steps: int = 2
-) -> dict[str, Any]:
+def settings(model: str, rows: str, *, output: str, processes: int) -> dict[str, Any]:
     return {
         "name": "recovery",
         "task": "classification",
@@ -66,12 +64,11 @@ def settings(
         "pilot": {"rank": 8, "alpha": 16, "learning_rate": 2e-3},
         "full": {"learning_rate": 1e-4},
         "training": {
-            "epochs": 50.0,
-            "max_steps": steps,
+            "max_steps": 12,
             "effective_batch_size": 16,
             "micro_batch_size": 8,
             "curve_points": 2,
-            "checkpoint_steps": checkpoint_steps,
+            "checkpoint_steps": 2,
         },
         "compute": {"processes": processes},
         "output": output,
