@@ -46,7 +46,9 @@ def command(folder: Path, name: str, processes: int) -> Command:
     return Command(config, output, home)
 
 
-def settings(model: str, rows: str, *, output: str, processes: int) -> dict[str, Any]:
+def settings(
+    model: str, rows: str, *, output: str, processes: int, steps: int = 12, checkpoint_steps: int = 2
+) -> dict[str, Any]:
     return {
         "name": "recovery",
         "task": "classification",
@@ -64,11 +66,12 @@ def settings(model: str, rows: str, *, output: str, processes: int) -> dict[str,
         "pilot": {"rank": 8, "alpha": 16, "learning_rate": 2e-3},
         "full": {"learning_rate": 1e-4},
         "training": {
-            "max_steps": 12,
+            "epochs": 50.0,
+            "max_steps": steps,
             "effective_batch_size": 16,
             "micro_batch_size": 8,
             "curve_points": 2,
-            "checkpoint_steps": 2,
+            "checkpoint_steps": checkpoint_steps,
         },
         "compute": {"processes": processes},
         "output": output,
