@@ -2,8 +2,8 @@
 
 Trainer's own checkpoints are pickled in part; these are safetensors and JSON. They hold what training changes
 and nothing else: the trainable weights, the optimizer's moments and the schedule, the state of every source
-of random numbers, the curve and the counters. Tensors are whole and named by their parameter, so that a
-checkpoint says nothing about how many processes made it.
+of random numbers, the curve and the counters. Tensors are whole and named by their parameter, so that
+another number of processes can go on from them.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.training.course import Course
-from tasks.training.sharding import like, mean, whole
+from tasks.training.sharding import like, mean, of_each, process_number, whole
 
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
@@ -34,7 +34,9 @@ class RandomState:
     python: Any
     numpy: Any
     torch: Tensors
-    """``cpu`` and, where there is one, ``cuda``: the generators' states as bytes."""
+    """``cpu`` and, where there is one, ``cuda``: the generators' states as bytes. In a checkpoint each
+    process has its own, from the second on as ``cpu/1``: their batches are of other shapes, so that dropout
+    takes other numbers in each."""
 
     @classmethod
     def now(cls) -> "RandomState":
@@ -48,16 +50,33 @@ class RandomState:
         numpy["state"]["key"] = numpy["state"]["key"].tolist()
         return cls(random.getstate(), numpy, states)
 
+    def of_all(self) -> "RandomState":
+        """With the generators of all processes. Every one of them must ask."""
+        states = {
+            _of_process(name, number): state
+            for name, own in self.torch.items()
+            for number, state in enumerate(of_each(own))
+        }
+        return replace(self, torch=states)
+
     def restore(self) -> None:
+        """In this process; one that was not there when the states were taken begins as the first."""
         import numpy as np
         import torch
 
         version, state, gauss = self.python
         random.setstate((version, tuple(state), gauss))
         np.random.set_state(self.numpy)
-        torch.random.set_rng_state(self.torch["cpu"])
+        torch.random.set_rng_state(self._own("cpu"))
         if "cuda" in self.torch and torch.cuda.is_available():
-            torch.cuda.random.set_rng_state(self.torch["cuda"])
+            torch.cuda.random.set_rng_state(self._own("cuda"))
+
+    def _own(self, name: str) -> Any:
+        return self.torch.get(_of_process(name, process_number()), self.torch[name])
+
+
+def _of_process(name: str, number: int) -> str:
+    return f"{name}/{number}" if number else name
 
 
 @dataclass(frozen=True)
@@ -112,7 +131,7 @@ class TrainingState:
             last_logged_step=trainer._globalstep_last_logged,
             schedule=trainer.lr_scheduler.state_dict(),
             learning_rates=[float(group["lr"]) for group in trainer.optimizer.param_groups],
-            random=RandomState.now() if start is None else start.random,
+            random=(RandomState.now() if start is None else start.random).of_all(),
             weights=trainable_weights(trainer.model),
             best=None if course.best_step == trainer.state.global_step else trainer.best_weights,
             moments=_moments(trainer),

@@ -147,6 +147,19 @@ def _sum(value: float) -> float:
     return float(shared.item())
 
 
+def of_each(tensor: Any) -> list[Any]:
+    """The tensor of this name in each process, all of one shape, on the processor. Every process must ask."""
+    if world_size() == 1:
+        return [tensor]
+    import torch
+    import torch.distributed as distributed
+
+    own = tensor.cuda() if torch.cuda.is_available() else tensor
+    each = [torch.empty_like(own) for _ in range(world_size())]
+    distributed.all_gather(each, own)
+    return [one.cpu() for one in each]
+
+
 def wait_for_all() -> None:
     """Returns when every process has come here."""
     if world_size() > 1:

@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,8 +49,6 @@ TRAINING: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def rows(decoder: Encoded, tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     """With the tokenizer beside the model, where each process looks for it, and an odd number of rows."""
-    import shutil
-
     base = tmp_path_factory.mktemp("processes") / "base"
     shutil.copytree(decoder.base, base)
     decoder.tokenizer.save_pretrained(base)
@@ -186,6 +185,25 @@ def test_checkpoints_move_from_one_process_to_two_and_back(
     first, second = moved.conditions.resumed_from_steps
     assert first == 4 and second >= 10
     assert losses(moved) == pytest.approx(losses(whole), rel=1e-4)
+
+
+def test_two_processes_that_go_on_draw_the_dropout_that_they_would_have_drawn(
+    encoded: Encoded, tmp_path: Path
+) -> None:
+    """Each has its own random numbers, since the rows of a micro-batch are of other lengths in each."""
+    base = tmp_path / "base"
+    shutil.copytree(encoded.base, base, dirs_exist_ok=True)
+    encoded.tokenizer.save_pretrained(base)
+    rows, longer = replace(encoded, base=base), {"max_steps": 30}
+    whole = train(rows, tmp_path / "whole", 2, training=longer)
+    options: dict[str, Any] = {"training": longer, "checkpoints": CheckpointFolder(tmp_path / "checkpoints")}
+    with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
+        train(rows, tmp_path / "again", 2, **options, progress=_asks_to_end_at(4))
+    again = train(rows, tmp_path / "again", 2, **options)
+    assert again.conditions.resumed_from_steps and again.conditions.resumed_from_steps[0] >= 4
+    adapter = "artifact/adapter_model.safetensors"
+    assert (tmp_path / "again" / adapter).read_bytes() == (tmp_path / "whole" / adapter).read_bytes()
+    assert again.curve == whole.curve
 
 
 def test_asked_to_end_when_all_is_done_nothing_failed_and_the_request_is_delivered(
