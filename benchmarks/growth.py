@@ -1,5 +1,6 @@
 """Whether a process grows: its memory and open files, looked at again and again."""
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ def growth(runs: Sequence[int], values: Sequence[float]) -> Growth:
     )
 
 
+def without_largest_step(values: Sequence[float]) -> tuple[float, list[float]]:
+    """The largest rise from one look to the next, and the values with all behind it lowered by so much.
+
+    A process that loads something once is larger from then on, and does not grow.
+    """
+    steps = [after - before for before, after in itertools.pairwise(values)]
+    at = max(range(len(steps)), key=steps.__getitem__)
+    return steps[at], [value - steps[at] * (order > at) for order, value in enumerate(values)]
+
+
 def told(samples: Sequence[Sample]) -> dict[str, object]:
     """The growth of one process in MiB and files; of too few looks, their number alone."""
     runs = [each.after for each in samples]
@@ -80,4 +91,10 @@ def told(samples: Sequence[Sample]) -> dict[str, object]:
             "last_quarter": round(of_it.last_quarter, 1),
             "per_run": round(of_it.per_run, 3),
         }
+    step, others = without_largest_step(figures["resident_mib"])
+    found |= {
+        "largest_step_of_resident_mib": round(step, 1),
+        "resident_mib_per_run_without_it": round(growth(runs, others).per_run, 3),
+        "resident_mib_at_each_look": [round(each) for each in figures["resident_mib"]],
+    }
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from flows.operating.processes import descendants, record, send, wait_for_end
 from flows.operating.state import StartedProcess
 
-_MOST_SECONDS = 420.0
+_MOST_SECONDS = 900.0
 _GONE_SECONDS = 20.0
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from data_contracts.errors import TrainingStopped
 
-_FLOW_RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
+FLOW_RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """What a worker puts into the environment of the process that it starts for a run."""
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def cancelling_told() -> Iterator[None]:
 
 def _is_being_cancelled() -> bool:
     """Whether the run that a worker started this process for is; a run inside another counts as that one."""
-    run = os.environ.get(_FLOW_RUN_VARIABLE)
+    run = os.environ.get(FLOW_RUN_VARIABLE)
     if run is None:
         return False
     import httpx

@@ -38,7 +38,7 @@ class Installation:
     def work(self) -> Path:
         """An empty folder to run in: Python and Prefect take code and settings from where they run, and what
         users put into the served folder must not become code."""
-        return self.state / "work"
+        return work_folder(self.state)
 
     def server_environment(self) -> dict[str, str]:
         browsers = os.environ.get("PREFECT_UI_API_URL", self.api)
@@ -92,6 +92,11 @@ class Installation:
     def worker_command(self, pool: str) -> list[str]:
         options = ["--pool", pool, "--type", "process", "--name", f"{pool} on {os.uname().nodename}"]
         return [sys.executable, "-m", "prefect", "worker", "start", *options]
+
+
+def work_folder(state: Path) -> Path:
+    """Where the server and the workers of a state folder run, and the runs of these workers."""
+    return state / "work"
 
 
 def deploy_command(file: Path) -> list[str]:

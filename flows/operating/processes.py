@@ -75,6 +75,25 @@ def descendants(processes: Iterable[StartedProcess]) -> tuple[StartedProcess, ..
     return found
 
 
+def working_in(folder: Path, *, variable: str) -> tuple[StartedProcess, ...]:
+    """This user's processes whose current folder is ``folder`` and whose environment has ``variable``."""
+    return tuple(
+        StartedProcess(role="at work", pid=pid, started_ticks=stat.started_ticks, boot=_boot())
+        for pid in _numbers()
+        if (stat := _stat(pid)) is not None and not stat.ended and _works_in(pid, folder, variable)
+    )
+
+
+def _works_in(pid: int, folder: Path, variable: str) -> bool:
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return (_PROC / str(pid) / "cwd").readlink() == folder and any(
+            each.startswith(f"{variable}=".encode()) for each in environment
+        )
+    except OSError:
+        return False  # of somebody else, or gone
+
+
 def send(processes: Iterable[StartedProcess], number: signal.Signals) -> None:
     """Sends a signal to each that still runs."""
     for process in processes:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.operating import processes
+from flows.operating.environment import work_folder
 from flows.operating.locking import locked
 from flows.operating.state import SERVER, StartedProcess, forget_state, read_state
 from flows.operating.workers import worker_processes
+from flows.stopping import FLOW_RUN_VARIABLE
 
 _RUN_SECONDS = 120.0
 """For a training to write its checkpoint."""
@@ -43,6 +45,8 @@ def stop_all(state: Path) -> Down | None:
         # A worker that is told to end kills its runs; one that stands still cannot take another meanwhile.
         processes.send(workers, signal.SIGSTOP)
         runs, below = processes.children(workers), processes.descendants(workers)
+        orphans = _without_a_worker(state, below)
+        runs, below = (*runs, *orphans), (*below, *orphans, *processes.descendants(orphans))
         # Not to what runs below them: that is asked by its parent, and a second signal would break it off.
         processes.send(runs, signal.SIGTERM)
         killed = _end(below, _RUN_SECONDS)
@@ -57,6 +61,13 @@ def stop_all(state: Path) -> Down | None:
         killed += _end(server, _CLOSE_SECONDS)
         forget_state(state)
         return Down(runs=len(runs), processes=running, killed=killed)
+
+
+def _without_a_worker(state: Path, below: tuple[StartedProcess, ...]) -> tuple[StartedProcess, ...]:
+    """Runs that are at work although their worker died; what they have started themselves is not told."""
+    found = processes.working_in(work_folder(state), variable=FLOW_RUN_VARIABLE)
+    known = {each.pid for each in (*below, *processes.descendants(found))}
+    return tuple(each for each in found if each.pid not in known)
 
 
 def _end(asked: tuple[StartedProcess, ...], seconds: float) -> tuple[StartedProcess, ...]:

@@ -94,6 +94,7 @@ def fit(
     micro = rows_at_once(training.rows_in_memory, training.effective_batch_size)
     tensors = tensors_for(model, head, given.tokenizer, training, mixture, micro_batch_size=micro)
     sharded = shard(model, prepared.method)
+    artifact.parent.mkdir(parents=True, exist_ok=True)
     with (
         # Beside the artifact, because whoever is killed leaves it, and what is unfinished there is cleared.
         tempfile.TemporaryDirectory(prefix=".trainer-", dir=artifact.parent) as scratch,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.endings import decisions_of, entries_twice, trained_in
-from benchmarks.growth import growth, sample
+from benchmarks.growth import MEBIBYTE, Sample, growth, sample, without_largest_step
 from benchmarks.growth import told as told_of
 from benchmarks.soak import Asked, held_against
 from benchmarks.soak_runs import KINDS, Victim, asked_again, jobs, strikes
@@ -63,6 +63,16 @@ def test_a_figure_that_grows_is_told_from_one_that_only_varies() -> None:
     assert abs(varies.per_run) < 0.01 and varies.first_quarter == varies.last_quarter
     with pytest.raises(ValueError, match="fewest that can show"):
         growth([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0])
+
+
+def test_what_is_loaded_once_is_told_from_a_growth() -> None:
+    step, others = without_largest_step([100, 101, 101, 251, 252, 252])
+    assert (step, others) == (150, [100, 101, 101, 101, 102, 102])
+    looks = [Sample(run, (100 if run < 20 else 250) * MEBIBYTE, 0, 7) for run in range(40)]
+    found = told_of(looks)
+    assert found["largest_step_of_resident_mib"] == 150
+    assert found["resident_mib_per_run_without_it"] == pytest.approx(0)
+    assert found["open_files"] == {"first_quarter": 7, "last_quarter": 7, "per_run": 0}
 
 
 def test_memory_and_open_files_are_those_of_the_process() -> None:

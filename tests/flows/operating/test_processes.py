@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.operating.processes import children, descendants, is_running, send, start, wait_for_end
-from flows.operating.state import StartedProcess
+from flows.operating.state import Operating, StartedProcess, read_state, write_state
+from flows.operating.stopping import stop_all
+from flows.stopping import FLOW_RUN_VARIABLE
 
 Start = Callable[[str], StartedProcess]
 SLEEP = "import time; time.sleep(60)"
@@ -63,3 +65,29 @@ def test_what_a_process_says_is_kept_behind_what_was_said_before(run_code: Start
     for word in ("one", "two"):
         wait_for_end([run_code(f"print({word!r})")], 10)
     assert (tmp_path / "log").read_text(encoding="utf-8").split() == ["one", "two"]
+
+
+def test_down_ends_a_run_whose_worker_has_died(tmp_path: Path) -> None:
+    """It would keep the machine until it is done, with no server to tell of it."""
+    work = tmp_path / "work"
+    work.mkdir()
+    write_state(tmp_path, Operating(host="127.0.0.1", port=1, folder=str(tmp_path), database="none"))
+    parts = {"log": tmp_path / "log", "environment": {FLOW_RUN_VARIABLE: "a run"}}
+    nested = f"""
+import signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
+signal.signal(signal.SIGTERM, lambda number, frame: child.kill())
+child.wait()
+"""
+    run = start("run", [sys.executable, "-c", nested], folder=work, **parts)
+    elsewhere = start("elsewhere", [sys.executable, "-c", SLEEP], folder=tmp_path, **parts)
+    other = start("other", [sys.executable, "-c", SLEEP], folder=work, log=tmp_path / "log", environment={})
+    try:
+        while not children([run]):
+            assert is_running(run)
+        found = stop_all(tmp_path)
+        assert found is not None and found.runs == 1 and read_state(tmp_path) is None
+        assert not is_running(run)
+        assert is_running(elsewhere) and is_running(other)
+    finally:
+        send((*descendants([run]), run, elsewhere, other), signal.SIGKILL)

@@ -375,6 +375,7 @@ def test_a_worker_refuses_what_its_job_has_no_permit_for(run: Run, tmp_path: Pat
         "pad_token_id": 0,
         "precision": "float32",
         "pilot": None,
+        "start": None,
         "training": {},
         "learning_rate": RATE,
         "seed": 17,

@@ -203,7 +203,8 @@ def test_two_processes_that_go_on_draw_the_dropout_that_they_would_have_drawn(
     assert again.conditions.resumed_from_steps and again.conditions.resumed_from_steps[0] >= 4
     adapter = "artifact/adapter_model.safetensors"
     assert (tmp_path / "again" / adapter).read_bytes() == (tmp_path / "whole" / adapter).read_bytes()
-    assert again.curve == whole.curve
+    # The sum of losses since the last point is kept as a mean over the processes, which rounds.
+    assert losses(again) == pytest.approx(losses(whole), rel=1e-6)
 
 
 def test_asked_to_end_when_all_is_done_nothing_failed_and_the_request_is_delivered(
