@@ -28,8 +28,7 @@ from data_contracts.errors import LorafirstError
 from data_contracts.records.base import utc_time
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.taking_up import AskedRun, CrashedRun
-from data_contracts.served import served_folder
-from data_contracts.settings_file import load_settings
+from data_contracts.served import served_folder, settings_of_file
 from flows.operating.silent_runs import UNBEGUN, UNBEGUN_SECONDS
 from tasks.decisions.taking_up import count_tag
 from tasks.evidence.dossier import list_dossiers
@@ -143,11 +142,9 @@ def is_at_work(parameters: dict[str, Any]) -> bool:
 
 
 def _settings(given: object) -> RunSettings | None:
-    served = served_folder()
     if isinstance(given, str):
-        path = Path(given)
-        return load_settings(path) if served is None else served.settings_in(path, "settings")
+        return settings_of_file(Path(given), "settings")
     if isinstance(given, dict):
-        settings = RunSettings.model_validate(given)
+        served, settings = served_folder(), RunSettings.model_validate(given)
         return settings if served is None else served.settings(settings)
     return None

@@ -107,34 +107,11 @@ def questions() -> list[tuple[str, str]]:
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Llama of two small layers and random weights, and a tokenizer that has an end."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from benchmarks.small_runs import write_llama
 
-    from tasks.data.tokens.tokenization import load_tokenizer
-
+    _require(MINILM)
     folder = tmp_path_factory.mktemp("tiny") / "llama"
-    tokenizer = load_tokenizer(_require(MINILM))
-    tokenizer.eos_token = "[SEP]"
-    tokenizer.chat_template = (
-        "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} [SEP] {% endfor %}"
-        "{% if add_generation_prompt %}<assistant>{% endif %}"
-    )
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=tokenizer.cls_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        # Random attention of the usual size hardly moves a logit, and would hide what leaks through it.
-        initializer_range=0.3,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    write_llama(folder)
     return folder
 
 

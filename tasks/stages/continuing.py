@@ -14,7 +14,7 @@ from data_contracts.records.settings import PilotSettings, RunSettings
 from data_contracts.records.snapshot import Snapshot, Split
 from tasks.audit.accepted import Accepted
 from tasks.audit.candidates import Offered, offered_by
-from tasks.data.rows.slices import read_slice_columns
+from tasks.data.checking.arrivals import identities
 from tasks.evidence.dossier import REQUEST, Dossier
 from tasks.evidence.redaction import REDACTION
 from tasks.evidence.store import Stored
@@ -111,11 +111,11 @@ def rows_learned(offered: Offered, rows: frozenset[str]) -> int | None:
     ``None`` where rows of any of them were removed, or its dossier is gone."""
     learned: set[str] = set()
     while True:
-        dossier, accepted = offered.dossier, offered.accepted
+        dossier = offered.dossier
         if (dossier.folder / REDACTION).exists():
             return None
-        learned |= _identities(dossier.folder / "snapshot", accepted.snapshot, Split.TRAIN)
-        pilot = accepted.training.pilot
+        learned |= identities(dossier.folder / "snapshot", (Split.TRAIN,))
+        pilot = offered.accepted.training.pilot
         if pilot is None or pilot.continues is None:
             return len(rows & learned)
         before = Dossier(dossier.folder.parent / pilot.continues)
@@ -134,20 +134,12 @@ def _in_the_way(context: RunContext, findings: Findings, offered: Offered) -> st
         return "it was trained for other labels"
     if accepted.training.rung != Rung.QLORA and not findings.unquantised_fits:
         return "it was not quantised, and only a quantised pilot fits this machine"
-    judged = frozenset[str]().union(
-        *(_identities(snapshot.folder, snapshot.record, split) for split in _JUDGED_BY)
-    )
-    learned = rows_learned(offered, judged)
+    learned = rows_learned(offered, frozenset(identities(snapshot.folder, _JUDGED_BY)))
     if learned is None:
         return "what it was trained on cannot be told any more"
     if learned:
         return f"it has learned {learned:,} of the rows that this run judges by"
     return None
-
-
-def _identities(folder: Path, snapshot: Snapshot, split: Split) -> set[str]:
-    record = snapshot.split(split)
-    return set(read_slice_columns(folder, record, snapshot.task).row_ids) if record.rows else set()
 
 
 def _continued(settings: RunSettings) -> Offered:

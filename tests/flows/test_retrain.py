@@ -14,13 +14,17 @@ import yaml
 from data_contracts.records.bases import PromotionBasis
 from data_contracts.records.evidence import TrainingEvidence
 from data_contracts.records.retraining import DataFindings
+from data_contracts.records.settings import RetrainSettings, RunSettings, StartFrom
 from data_contracts.row_salts import read_names
 from tasks.audit.candidates import offered_by
+from tasks.audit.verify.held import hold as hold_dossier
+from tasks.audit.verify.trainings import training_faults
 from tasks.evidence.dossier import Dossier, read_decision
 from tasks.evidence.records import read_record
 from tasks.evidence.store import RECORD_FILE
 from tasks.registry.locking import retraining
 from tasks.stages.continuing import rows_learned
+from tasks.stages.drifting import begun_at, champion_in
 from tests.flows.conftest import ANSWERED, OTHERS, Answered, call, retrain, topics, write_rows
 from tests.forked import lorafirst
 
@@ -93,6 +97,15 @@ def test_a_retraining_may_go_on_from_the_champions_adapter(
     fairness = next(each for each in report["run"]["decisions"] if each["gate"] == "fairness")
     assert [rule["name"] for rule in fairness["rules"]] == ["clears the target on tune"]
     assert call(champion, "verify", str(dossier))[0] == 0
+    assert (
+        f"trained on from the adapter of the run `{runs[0].name}`" in (dossier / "MODEL_CARD.md").read_text()
+    )
+    held = hold_dossier(Dossier(dossier))
+    denied = {name: each.model_copy(update={"start": None}) for name, each in held.trainings.items()}
+    vars(held)["trainings"] = denied  # where the cached property keeps them
+    assert [fault.what for fault in training_faults(held)] == [
+        "it does not say of one run what it went on from"
+    ]
     # Its own rows and those of the adapter that it went on from: neither are any of the gate's.
     basis = read_decision(Path(report["promotion"]["folder"]) / "decision.json").judgement.basis
     assert isinstance(basis, PromotionBasis) and basis.rows_champion_learned == 0
@@ -105,6 +118,20 @@ def test_a_retraining_may_go_on_from_the_champions_adapter(
     assert (
         rows_learned(again, learned) == len(learned) > len(read_names(dossier / "snapshot" / "train.parquet"))
     )
+
+
+def test_a_retraining_begins_at_the_base_where_it_asks_for_another_pilot_or_for_nothing(
+    champion: Path, tiny_llama: Path, runs: tuple[Path, ...]
+) -> None:
+    found = champion_in(champion, "topics")
+    assert found is not None
+    asked = RunSettings.model_validate(topics(champion, tiny_llama, champion))
+    further = asked.model_copy(update={"retrain": RetrainSettings(start_from=StartFrom.CHAMPION)})
+    assert begun_at(further, found).pilot.continues == runs[0].name
+    assert begun_at(asked, found) == asked
+    for changed in ({"rank": 4}, {"merge": True}, {"method": "dora"}):
+        other = further.model_copy(update={"pilot": further.pilot.model_copy(update=changed)})
+        assert begun_at(other, found) == other
 
 
 def test_where_the_pilot_from_the_champion_is_short_one_from_the_base_follows(

@@ -1,7 +1,7 @@
 """Checked rows beside those of an earlier snapshot: which are new, how they differ, and which are fresh."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def arrivals_in(checked: Path, earlier: Path, *, labels: Sequence[str]) -> Arriv
     Args:
         labels: that the model of that snapshot knows; none for tasks without labels.
     """
-    known = _identities(earlier)
+    known = identities(earlier)
     table = pq.read_table(checked / ACCEPTED, columns=["row_id"])
     now = set(table["row_id"].to_pylist())
     news = _new_rows(checked, known)
@@ -59,7 +59,7 @@ def fresh_rows(
 ) -> Snapshot:
     """New rows that no gate will judge by, written into ``folder`` as the split ``tune`` of a snapshot of
     their own: rows with labels that the model of ``earlier`` knows, in the order of their identities."""
-    news = _new_rows(checked, _identities(earlier))
+    news = _new_rows(checked, identities(earlier))
     free = [split in _LEARNED for split in news["split"].to_pylist()]
     if labels:
         free = [one and label in labels for one, label in zip(free, news["label"].to_pylist(), strict=True)]
@@ -99,10 +99,11 @@ def _limit(rule: str, aspect: DriftAspect, stated: dict[str, Any]) -> DriftLimit
     return DriftLimit(aspect=aspect, largest=float(numbers["largest"]), alpha=float(numbers["alpha"]))
 
 
-def _identities(snapshot: Path) -> set[str]:
+def identities(snapshot: Path, splits: Iterable[Split] = Split) -> set[str]:
+    """Of the rows that the snapshot in this folder holds in ``splits``; no texts are read."""
     return {
         row_id
-        for split in Split
+        for split in splits
         for row_id in pq.read_table(snapshot / f"{split}.parquet", columns=["row_id"])["row_id"].to_pylist()
     }
 
