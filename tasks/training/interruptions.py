@@ -24,10 +24,14 @@ class StopRequest:
         return self.signal_number is not None
 
     def agreed(self) -> bool:
-        """Whether any of the processes that train together was asked; from then on all of them were."""
-        if agreed(bool(self)) and self.signal_number is None:
+        """Whether any of the processes that train together was asked; from then on all of them were.
+
+        A request that comes meanwhile counts the next time: the others have not heard of it.
+        """
+        heard = agreed(bool(self))
+        if heard and self.signal_number is None:
             self.signal_number = signal.SIGTERM
-        return bool(self)
+        return heard
 
 
 @contextmanager

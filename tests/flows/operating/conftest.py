@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import pytest
 
@@ -38,12 +39,12 @@ class Served:
         self, path: str, body: object = None, *, method: str | None = None, authorised: bool = True
     ) -> Any:
         """What the API answers; as a client of its own, with what CSRF asks for."""
-        headers = {"Content-Type": "application/json", **self.csrf()} if authorised else {}
-        request = Request(f"{self.url}/api{path}", method=method, headers=headers)
-        if body is not None:
-            request.data = json.dumps(body).encode()
         for _ in range(10):
             try:
+                headers = {"Content-Type": "application/json", **self.csrf()} if authorised else {}
+                request = Request(f"{self.url}/api{path}", method=method, headers=headers)
+                if body is not None:
+                    request.data = json.dumps(body).encode()
                 with urlopen(request, timeout=30) as answer:
                     content = answer.read()
                     return json.loads(content) if content else None
@@ -51,12 +52,15 @@ class Served:
                 # As Prefect's own clients: SQLite is sometimes locked where the machine is busy.
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
+            except TimeoutError:
+                pass  # a server on a machine with more to do than it can answers late, and is asked again
             time.sleep(1)
         raise AssertionError(f"{path} was unavailable ten times")
 
     def start(self, deployment: str, parameters: dict[str, Any]) -> Any:
         found = self.ask(f"/deployments/name/{deployment}")
-        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        # With a key, so that what is asked for again after an answer that came late is one run.
+        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "idempotency_key": uuid4().hex}
         return self.ask(f"/deployments/{found['id']}/create_flow_run", asked)
 
     def run(self, deployment: str, parameters: dict[str, Any], *, seconds: float = 240.0) -> Any:
@@ -83,10 +87,12 @@ class Served:
         return {"Authorization": "Basic " + base64.b64encode(self.credentials.encode()).decode()}
 
     def csrf(self) -> dict[str, str]:
-        request = Request(f"{self.url}/api/csrf-token?client=tests", headers=self.authorisation())
+        # A client of its own each time: a client's token ends when it is given another.
+        client = uuid4().hex
+        request = Request(f"{self.url}/api/csrf-token?client={client}", headers=self.authorisation())
         with urlopen(request, timeout=30) as answer:
             token = json.loads(answer.read())["token"]
-        return {**self.authorisation(), "Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"}
+        return {**self.authorisation(), "Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
 
 
 def free_port() -> int:

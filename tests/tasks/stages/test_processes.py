@@ -172,14 +172,14 @@ def test_nothing_listens_beyond_loopback(by_two: ByTwo, method: str) -> None:
 def test_checkpoints_move_from_one_process_to_two_and_back(
     rows: Encoded, method: str, tmp_path: Path
 ) -> None:
-    longer = {"max_steps": 30}  # left to go when the request has reached every process
+    longer = {"max_steps": 60, "epochs": 6}  # left to go when the request has reached every process
     whole = train(rows, tmp_path / "whole", 1, method, training=longer)
     place = CheckpointFolder(tmp_path / "checkpoints")
     # The same schedule, left twice by a request to end.
     options: dict[str, Any] = {"training": longer, "checkpoints": place}
     for count, step in ((1, 4), (2, 10)):
         asked = _asks_to_end_at(step)
-        with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
+        with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 60"):
             train(rows, tmp_path / "moved", count, method, **options, progress=asked)
     moved = train(rows, tmp_path / "moved", 1, method, **options)
     first, second = moved.conditions.resumed_from_steps
