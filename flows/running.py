@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -14,7 +14,7 @@ from data_contracts.records.decision import RunReport
 from data_contracts.records.registry import PromotionReport, Rollback
 from data_contracts.records.retraining import DriftOutcome, RetrainingReport
 from data_contracts.records.settings import RunSettings
-from flows.local_api import LocalApi, start_unless_configured
+from flows.local_api import start_unless_configured
 from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 
 _TRIES_AGAIN = 4
@@ -27,14 +27,13 @@ def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
     Raises:
         LorafirstError: what the flow raised.
     """
-    with _beside_an_api(quiet) as api:
+    with _beside_an_api(quiet) as wait:
+        # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
+        import great_expectations  # noqa: F401
+
         from flows.finetune import finetune
 
-        if api is not None:
-            # Needed by the contract stage a moment later; until the API answers its seconds cost nothing.
-            import great_expectations  # noqa: F401
-
-            api.wait()
+        wait()
         # Prefect hands out what the returned state carries.
         return cast(RunReport, finetune(settings))
 
@@ -47,11 +46,10 @@ def promote_here(
     Raises:
         LorafirstError: what the flow raised.
     """
-    with _beside_an_api(quiet) as api:
+    with _beside_an_api(quiet) as wait:
         from flows.promote import promote
 
-        if api is not None:
-            api.wait()
+        wait()
         return cast(PromotionReport, promote(run, output=output, reason=reason, by=by))
 
 
@@ -61,11 +59,10 @@ def retrain_here(settings: RunSettings, *, quiet: bool = False) -> RetrainingRep
     Raises:
         LorafirstError: what the flow raised.
     """
-    with _beside_an_api(quiet) as api:
+    with _beside_an_api(quiet) as wait:
         from flows.retrain import retrain
 
-        if api is not None:
-            api.wait()
+        wait()
         return cast(RetrainingReport, retrain(settings))
 
 
@@ -75,11 +72,10 @@ def drift_here(settings: RunSettings, *, quiet: bool = False) -> DriftOutcome:
     Raises:
         LorafirstError: what the flow raised.
     """
-    with _beside_an_api(quiet) as api:
+    with _beside_an_api(quiet) as wait:
         from flows.drift import drift
 
-        if api is not None:
-            api.wait()
+        wait()
         return cast(DriftOutcome, drift(settings))
 
 
@@ -90,28 +86,27 @@ def tell_rollback(rollback: Rollback, output: Path) -> None:
     blocks = blocks_of(output, rollback.run_id)
     if not blocks:
         return
-    with _beside_an_api(quiet=True) as api:
-        if api is not None:
-            api.wait()
+    with _beside_an_api(quiet=True) as wait:
+        wait()
         notify(blocks, rollback_notice(rollback))
 
 
 @contextmanager
-def _beside_an_api(quiet: bool) -> Iterator[LocalApi | None]:
-    """Prefect's API, perhaps still starting; ``None`` where a server is configured."""
+def _beside_an_api(quiet: bool) -> Iterator[Callable[[], None]]:
+    """Yields what waits until Prefect's API answers, which a server that is configured does already."""
     with ExitStack() as stack:
         api = start_unless_configured()
         # Imported while the API starts in its own process.
         from tasks.stages.watching import listening
 
         if not quiet:
-            from flows.rendering import TerminalListener
+            from flows.rendering.runs import TerminalListener
 
             stack.enter_context(listening(stack.enter_context(TerminalListener())))
         _hush()
         stack.enter_context(_towards_server(own=api is not None))
         stack.enter_context(_lost_server_told(own=api is not None))
-        yield api
+        yield (lambda: None) if api is None else api.wait
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from data_contracts.records.decision import Gate, Outcome
 from data_contracts.records.ledger import EntryKind
 from data_contracts.records.statements import Keyring
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tasks.evidence.approvals import read_approval, verify_approval
 from tasks.evidence.dossier import Dossier
 from tasks.evidence.ledger.book import FILE, open_ledger

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
+from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
 from tasks.evidence.dossier import Dossier
 from tests.conftest import SMOLLM2
 from tests.flows.conftest import NEVER_FULL, WriteRun

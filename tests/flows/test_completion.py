@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.evidence.dossier import Dossier
 from tasks.evidence.redacting import Author, redact_dossier

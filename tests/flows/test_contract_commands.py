@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from data_contracts.records.contract_reports import ContractComparison, ContractReport
 from flows.command_line import app
-from flows.failing import EXIT_DATA_REJECTED, EXIT_INPUT
+from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_INPUT
 
 Rows = list[dict[str, Any]]
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tests.conftest import SMOLLM2
 from tests.flows.conftest import ESCALATES, REFERENCE, WriteRun
 

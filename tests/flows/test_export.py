@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data_contracts.records.base import digest_file
 from flows.command_line import app
-from flows.failing import EXIT_FAULT, EXIT_INPUT
+from flows.commands.failing import EXIT_FAULT, EXIT_INPUT
 
 pytestmark = pytest.mark.slow
 

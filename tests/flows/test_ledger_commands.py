@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from data_contracts.records.base import digest_json
 from data_contracts.records.ledger import EntryKind
 from flows.command_line import app
-from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
+from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT
 from tasks.evidence.environment import user_name
 from tasks.evidence.ledger.book import FILE, open_ledger
 from tests.flows.conftest import WriteRun

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_REQUIREMENT_UNMET
+from flows.commands.failing import EXIT_REQUIREMENT_UNMET
 from tasks.evidence.dossier import Dossier, read_permit
 from tests.flows.conftest import ESCALATES, REFERENCE, small_settings
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tests.flows.conftest import WriteRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("api")]

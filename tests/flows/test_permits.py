@@ -18,7 +18,7 @@ from data_contracts.records.decision import Decision
 from data_contracts.records.ledger import EntryKind, LedgerEntry
 from data_contracts.records.statements import Keyring
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tasks.decisions.gates.escalation import subject_of
 from tasks.evidence.approvals import read_approval, verify_approval, write_approval
 from tasks.evidence.dossier import PERMIT, read_permit

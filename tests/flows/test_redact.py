@@ -21,7 +21,7 @@ from data_contracts.records.ledger import EntryKind
 from data_contracts.records.verification import Verification
 from data_contracts.row_salts import COMMITMENT, NAME, SALT, opens
 from flows.command_line import app
-from flows.failing import EXIT_FAULT, EXIT_INPUT
+from flows.commands.failing import EXIT_FAULT, EXIT_INPUT
 from tasks.audit.rescoring import rescore_dossier
 from tasks.audit.verify.verifying import verify_dossier
 from tasks.data.likeness.earlier import find_earlier

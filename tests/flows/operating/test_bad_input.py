@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from data_contracts.errors import InputError
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from flows.operating.credentials import VARIABLE, credentials_file, find_credentials
 from flows.operating.database import database_url, without_password
 from flows.operating.deployments import read_entries, shipped_file

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from data_contracts.records.decision import Outcome
 from flows.command_line import app
-from flows.failing import EXIT_FAULT, EXIT_INPUT
+from flows.commands.failing import EXIT_FAULT, EXIT_INPUT
 from tasks.audit.decision_table import decision_schema, tabulate_decisions
 from tests.tasks.audit.conftest import Written, report_of
 from tests.tasks.evidence.made import AT, finish

@@ -19,7 +19,7 @@ from data_contracts.key_roles import KeyRole
 from data_contracts.records.ledger import Fault
 from data_contracts.records.statements import PAYLOAD_TYPE, Keyring
 from flows.command_line import app
-from flows.failing import EXIT_INPUT
+from flows.commands.failing import EXIT_INPUT
 from tasks.evidence.signing.envelopes import envelope_bytes, read_envelope, sign_statement, verify_envelope
 from tasks.evidence.signing.keyrings import read_keyring
 from tasks.evidence.signing.keys import create_key, load_signer

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, JsonOption, errors_told
+from flows.commands.failing import EXIT_FAULT, JsonOption, errors_told
 
 app = typer.Typer(name="ledger", help="Read and check the ledger of all runs.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def checkpoint(
     as_json: JsonOption = False,
 ) -> None:
     """Print or write what the ledger holds now; kept elsewhere, it shows every later change."""
-    from flows.key_commands import signer_from
+    from flows.commands.keys import signer_from
     from tasks.audit.checkpoints import checkpoint_bytes
     from tasks.evidence.files import write_where_asked
     from tasks.evidence.ledger.book import ledger_location, open_ledger

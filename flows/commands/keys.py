@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.key_roles import KeyRole
-from flows.failing import EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_INPUT, JsonOption, fail
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from flows.contract_options import (
+from flows.commands.contract_options import (
     ColumnOption,
     DataArgument,
     EarlierOption,
@@ -19,7 +19,7 @@ from flows.contract_options import (
     settings_of,
     task_of,
 )
-from flows.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, JsonOption, fail
 
 if TYPE_CHECKING:
     from data_contracts.progress import Progress
@@ -65,7 +65,7 @@ def init(
     from data_contracts.errors import LorafirstError
 
     try:
-        from flows.contract_checks import draft
+        from flows.commands.contract_checks import draft
 
         settings = settings_of(data, column, form)
         command = _check_command(data, output, task, column, form)
@@ -114,7 +114,7 @@ def check(
     from data_contracts.errors import LorafirstError
 
     try:
-        from flows.contract_checks import check_alone
+        from flows.commands.contract_checks import check_alone
 
         settings, chosen = settings_of(data, column, form, earlier), task_of(task)
         with _watching(quiet=as_json) as progress:
@@ -160,7 +160,7 @@ def diff(
     from data_contracts.errors import LorafirstError
 
     try:
-        from flows.contract_checks import compare
+        from flows.commands.contract_checks import compare
 
         settings = None if data is None else settings_of(data, column, form)
         chosen = task_of(task)
@@ -173,7 +173,7 @@ def diff(
     if as_json:
         typer.echo(compared.model_dump_json(indent=2))
     else:
-        from flows.contract_rendering import print_comparison
+        from flows.rendering.contracts import print_comparison
 
         print_comparison(compared)
 
@@ -183,13 +183,13 @@ def _watching(*, quiet: bool) -> AbstractContextManager["Progress"]:
         from data_contracts.progress import silent
 
         return nullcontext(silent)
-    from flows.progress_bar import progress_bar
+    from flows.rendering.progress_bar import progress_bar
 
     return progress_bar()
 
 
 def _show(report: "ContractReport", contract: Path, page: Path | None) -> None:
-    from flows.contract_rendering import print_check
+    from flows.rendering.contracts import print_check
 
     print_check(report)
     if page is not None:

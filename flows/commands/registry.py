@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_REQUIREMENT_UNMET, JsonOption, errors_told
+from flows.commands.failing import EXIT_REQUIREMENT_UNMET, JsonOption, errors_told
 
 OutputOption = Annotated[
     Path,
@@ -32,7 +32,7 @@ def models(
     if as_json:
         typer.echo(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
         return
-    from flows.registry_rendering import print_models
+    from flows.rendering.registry import print_models
 
     print_models(found, output)
 
@@ -62,7 +62,7 @@ def promote(
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        from flows.registry_rendering import print_promotion
+        from flows.rendering.registry import print_promotion
 
         print_promotion(report)
     if require_promoted and report.outcome.value != "promoted":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
 
 
 def decisions(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import errors_told
+from flows.commands.failing import errors_told
 
 StateOption = Annotated[
     Path | None,

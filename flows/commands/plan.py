@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import JsonOption, errors_told
+from flows.commands.failing import JsonOption, errors_told
 
 
 def plan(
@@ -29,6 +29,6 @@ def plan(
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
         return
-    from flows.plan_rendering import print_plan
+    from flows.rendering.plan import print_plan
 
     print_plan(made)

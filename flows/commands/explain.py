@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.failing import JsonOption, errors_told
+from flows.commands.failing import JsonOption, errors_told
 
 
 def explain(
@@ -39,6 +39,6 @@ def explain(
 
         typer.echo(explanation_markdown(explanation), nl=False)
         return
-    from flows.explanation_rendering import print_explanation
+    from flows.rendering.explanation import print_explanation
 
     print_explanation(explanation)

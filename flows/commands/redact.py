@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_INPUT, JsonOption, errors_told
+from flows.commands.failing import EXIT_INPUT, JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.redaction import Copies, RedactionReport
@@ -32,7 +32,7 @@ def redact(
     """
     from data_contracts.errors import InputError
     from data_contracts.progress import silent
-    from flows.progress_bar import progress_bar
+    from flows.rendering.progress_bar import progress_bar
     from tasks.audit.redacting import Redacting
 
     with errors_told(as_json):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_DATA_REJECTED, JsonOption, training_told
+from flows.commands.failing import EXIT_DATA_REJECTED, JsonOption, training_told
 
 if TYPE_CHECKING:
     from data_contracts.records.settings import RunSettings
@@ -29,7 +29,7 @@ def retrain(config: ConfigArgument, output: OutputOption = None, as_json: JsonOp
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        from flows.registry_rendering import print_retraining
+        from flows.rendering.registry import print_retraining
 
         print_retraining(report)
     if report.outcome.value == "data_rejected":
@@ -48,7 +48,7 @@ def drift(config: ConfigArgument, output: OutputOption = None, as_json: JsonOpti
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
         return
-    from flows.registry_rendering import print_drift
+    from flows.rendering.registry import print_drift
 
     print_drift(found)
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from data_contracts.records.registry import Alias, ModelVersion, PromotionOutcome, PromotionReport
 from data_contracts.records.retraining import DriftOutcome, RetrainingOutcome, RetrainingReport
-from flows.rendering import print_decisions, print_report
+from flows.rendering.runs import print_decisions, print_report
 from tasks.audit.models import ModelEntry
 
 _STYLES = {Alias.CHAMPION: "bold green", Alias.CHALLENGER: "yellow", Alias.ANCHOR: "cyan"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import EXIT_FAULT, JsonOption, errors_told
+from flows.commands.failing import EXIT_FAULT, JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.ledger import Checkpoint
@@ -47,7 +47,7 @@ def verify(
     """
     from data_contracts.records.statements import Keyring
     from data_contracts.records.verification import Verification
-    from flows.verify_rendering import print_verification, verifying
+    from flows.rendering.verification import print_verification, verifying
     from tasks.audit.checkpoints import read_checkpoint
     from tasks.audit.rescoring import rescore_dossier
     from tasks.audit.verify.promotion import is_promotion, verify_promotion

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.failing import JsonOption, errors_told
+from flows.commands.failing import JsonOption, errors_told
 
 if TYPE_CHECKING:
     from data_contracts.records.archive import Archive
@@ -31,7 +31,7 @@ def export(
     archive holds. A dossier that is not what its manifest says is refused.
     """
     from data_contracts.progress import silent
-    from flows.progress_bar import progress_bar
+    from flows.rendering.progress_bar import progress_bar
     from tasks.evidence.archive import write_archive
     from tasks.evidence.dossier import find_dossier
 
