@@ -18,7 +18,7 @@ from data_contracts.records.evidence import Environment, RunRequest
 from data_contracts.records.settings import RunSettings
 from data_contracts.records.snapshot import Split
 from flows.served import as_served
-from flows.stopping import cancelling_told
+from flows.stopping import broken_off_told, cancelling_told
 from tasks.decisions.ladder import Step, next_step
 from tasks.decisions.outcomes import explain_outcome
 from tasks.evidence.dossier import open_dossier
@@ -82,7 +82,7 @@ def finetune(settings: RunSettings) -> State[RunReport]:
     require_deployment(settings)
     settings = resolved(settings.model_copy(update={"output": output}))
     require_continuable(settings)
-    with open_dossier(output, settings.name, settings_digest(settings)) as dossier:
+    with broken_off_told(), open_dossier(output, settings.name, settings_digest(settings)) as dossier:
         resumed = (dossier.folder / "request.yaml").exists()
         environment = capture_environment(accelerator())
         memory = memory_of_each(settings.compute.processes)

@@ -21,10 +21,14 @@ SILENT_SECONDS = 60
 """For the test; the least that two signs of life fit into."""
 
 
-def test_a_run_that_died_with_its_worker_and_once_more_goes_on_by_itself(served: Served) -> None:
+def test_a_run_goes_on_by_itself_that_died_with_its_worker_and_then_lost_a_training_process(
+    served: Served,
+) -> None:
     make_patient_for(served, NAME, SILENT_SECONDS)
-    long = {"epochs": 100.0, "max_steps": 400, "checkpoint_steps": 20, "curve_points": 1}
-    settings = form_settings(name="died", policy=NEVER_FULL, training=long, output="died")
+    long = {"epochs": 100.0, "max_steps": 300, "checkpoint_steps": 20, "curve_points": 1}
+    settings = form_settings(
+        name="died", policy=NEVER_FULL, training=long, compute={"processes": 2}, output="died"
+    )
     run = served.start("finetune/finetune", {"settings": settings})
     wait_for_training(served, run)
     killed = (worker := worker_of(served), *descendants([worker]))
@@ -42,10 +46,11 @@ def test_a_run_that_died_with_its_worker_and_once_more_goes_on_by_itself(served:
     # The queue lets one run go at a time: the one that died does not stand in its way.
     wait_for_training(served, first)
     begun = stages(served)
-    # Its own process alone, of which its worker tells at once.
-    (process,) = [each for each in descendants([worker_of(served)]) if is_run(each)]
+    # One of the two that train; the run itself tells of it.
+    process, _ = [each for each in descendants([worker_of(served)]) if trains(each)]
     send([process], signal.SIGKILL)
     last = taken_up(served, first, times=2, seconds=120)
+    assert "A process of several that train together" in died(served, first)["state"]["message"]
     deadline = time.monotonic() + 400
     while (last := served.ask(f"/flow_runs/{last['id']}"))["state"]["type"] in UNENDED:
         assert time.monotonic() < deadline, last["state"]
@@ -94,9 +99,10 @@ def worker_of(served: Served) -> StartedProcess:
     return next(each for each in state.processes if each.role == "worker lorafirst")
 
 
-def is_run(process: StartedProcess) -> bool:
-    """And not what `take-up` or a reminder runs in, nor what a run has started."""
-    return b"prefect.engine" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+def trains(process: StartedProcess) -> bool:
+    """And is not torchrun, which has the module's name among its arguments."""
+    command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    return b"tasks.stages.worker" in command and b"torch.distributed.run" not in command
 
 
 def died(served: Served, run: dict[str, Any]) -> Any:
