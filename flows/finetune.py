@@ -181,13 +181,13 @@ def _take(step: Step, context: RunContext, findings: Findings) -> None:
 
 def settings_digest(settings: RunSettings) -> str:
     """Two requests with this digest in common ask for the same work in the same place."""
-    return digest_json(settings.model_dump(mode="json"))
+    return digest_json(settings.json_value())
 
 
 def _request(context: RunContext, environment: Environment) -> RunRequest:
     return RunRequest(
         run_id=context.run_id,
-        settings=context.settings.model_dump(mode="json"),
+        settings=context.settings.json_value(),
         settings_digest=settings_digest(context.settings),
         requested_by=user_name(),
         requested_at=datetime.now(UTC),

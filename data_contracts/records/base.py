@@ -6,13 +6,13 @@ machines who hold equal records hold equal digests.
 
 import hashlib
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, model_validator
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 hexadecimal digits."""
@@ -24,6 +24,19 @@ UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:
 
 def utc_time(at: datetime) -> UtcTime:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_WRITTEN = "lorafirst_written"
+"""In the context of a validation: what is validated was read from where it had been written."""
+
+
+def was_written(info: ValidationInfo) -> bool:
+    """Whether what is validated was read from where it had been written, whole, and is nobody's input."""
+    return bool(info.context and info.context.get(_WRITTEN))
+
+
+class _WrittenFields(set[str]):
+    """The names of the fields that a record had where it was read, among all that it has today."""
 
 
 class Record(BaseModel):
@@ -38,9 +51,38 @@ class Record(BaseModel):
         field_title_generator=lambda name, _: name,
     )
 
+    @classmethod
+    def as_written(cls, content: bytes | str | Mapping[str, Any]) -> Self:
+        """The record that was written as JSON, by this version of lorafirst or an earlier one.
+
+        Its digest is that of what was written: fields that the record has gained since have their defaults
+        and count for nothing.
+
+        Raises:
+            ValidationError: it is no such record.
+        """
+        context = {_WRITTEN: True}
+        if isinstance(content, bytes | str):
+            return cls.model_validate_json(content, context=context)
+        return cls.model_validate(content, context=context)
+
+    @model_validator(mode="after")
+    def _is_whole_unless_written(self, info: ValidationInfo) -> Self:
+        """What is made here says every field; pydantic would tell those from others that were given."""
+        if was_written(info):
+            object.__setattr__(self, "__pydantic_fields_set__", _WrittenFields(self.model_fields_set))
+        # One that was read comes by here again as a part of one that is made.
+        elif not isinstance(self.model_fields_set, _WrittenFields):
+            self.model_fields_set.update(type(self).model_fields)
+        return self
+
+    def json_value(self) -> dict[str, Any]:
+        """The record in JSON types, as it was written where it was read."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
     def canonical_json(self) -> bytes:
         """The record as RFC 8785 bytes: equal records give equal bytes."""
-        return canonical_json(self.model_dump(mode="json"))
+        return canonical_json(self.json_value())
 
     def digest(self) -> str:
         return digest_bytes(self.canonical_json())

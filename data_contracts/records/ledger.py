@@ -72,7 +72,7 @@ class LedgerEntry(Record):
 
     def own_digest(self) -> Digest:
         """What ``entry_digest`` must be."""
-        return digest_json(self.model_dump(mode="json", exclude={"entry_digest"}))
+        return digest_json(self.model_dump(mode="json", exclude={"entry_digest"}, exclude_unset=True))
 
 
 class Checkpoint(Record):

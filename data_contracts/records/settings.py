@@ -13,11 +13,12 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from data_contracts.records.base import Record, defaults_told, offering
+from data_contracts.records.base import Record, defaults_told, offering, was_written
 from data_contracts.records.metrics import Task, metrics_for
 from data_contracts.records.policy import Policy
 from data_contracts.records.rungs import LORA_FAMILY, Rung
@@ -484,9 +485,9 @@ class RunSettings(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _defines_own_metric(cls, values: Any) -> Any:
+    def _defines_own_metric(cls, values: Any, info: ValidationInfo) -> Any:
         """Tells the policy what its metric is where ``scoring.custom`` defines it."""
-        if not isinstance(values, dict) or not isinstance(values.get("policy"), dict):
+        if not isinstance(values, dict) or not isinstance(values.get("policy"), dict) or was_written(info):
             return values
         policy = values["policy"]
         own = _defined_as(policy.get("metric"), values.get("scoring"))

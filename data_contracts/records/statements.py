@@ -105,4 +105,4 @@ class Statement(Record):
     """The record that was signed, as JSON."""
 
     def canonical_json(self) -> bytes:
-        return canonical_json(self.model_dump(mode="json", by_alias=True))
+        return canonical_json(self.model_dump(mode="json", by_alias=True, exclude_unset=True))

@@ -56,7 +56,7 @@ def read_accepted(dossier: Dossier, report: RunReport) -> Accepted | None:
     folder = report.accepted_artifact.rpartition("/")[0]
     look = next((each.look for each in reversed(report.decisions) if each.look is not None), None)
     try:
-        settings = RunSettings.model_validate(dossier.request().settings)
+        settings = RunSettings.as_written(dossier.request().settings)
     except ValidationError as error:
         raise ArtifactDamagedError(f"{dossier.folder}: its settings cannot be read: {error}") from error
     return Accepted(

@@ -145,7 +145,7 @@ def _scoring(dossier: Dossier, split: Split, scored: str | None) -> Path:
 
 def _settings(dossier: Dossier) -> RunSettings:
     try:
-        return RunSettings.model_validate(dossier.request().settings)
+        return RunSettings.as_written(dossier.request().settings)
     except ValidationError as error:
         raise ArtifactDamagedError(
             f"{dossier.folder} was made by another version: its settings cannot be read: {error}"
@@ -169,7 +169,7 @@ def _metric(name: str, settings: RunSettings, table: Sequence[Mapping[str, objec
 def _questions(dossier: Dossier, split: Split) -> dict[str, str]:
     folder = dossier.folder / "snapshot"
     try:
-        snapshot = Snapshot.model_validate_json((folder / RECORD_FILE).read_bytes())
+        snapshot = Snapshot.as_written((folder / RECORD_FILE).read_bytes())
         columns = read_slice_columns(folder, snapshot.split(split), snapshot.task)
     except (OSError, ValidationError) as error:
         raise ArtifactDamagedError(f"{folder} cannot be read as a snapshot: {error}") from error

@@ -125,7 +125,7 @@ def _require_answer(request: RunRequest, *, name: str, key: str | None, reason: 
 
 def _rule_of(request: RunRequest) -> ApprovalRule:
     try:
-        return RunSettings.model_validate(request.settings).policy.escalation.approval
+        return RunSettings.as_written(request.settings).policy.escalation.approval
     except ValidationError as error:
         raise ArtifactDamagedError(
             f"the settings in the request of {request.run_id} cannot be read: {error}"

@@ -49,7 +49,7 @@ def read_checkpoint(path: Path, keyring: Keyring | None) -> tuple[Checkpoint, st
 def _of_statement(path: Path, payload: bytes) -> Checkpoint:
     try:
         statement = Statement.model_validate_json(payload, by_alias=True, by_name=False)
-        checkpoint = Checkpoint.model_validate(statement.predicate)
+        checkpoint = Checkpoint.as_written(statement.predicate)
     except ValidationError as error:
         raise _no_checkpoint(path, f"a statement of something else: {error.errors()[0]['msg']}") from error
     if statement.predicate_type != PREDICATE:
@@ -59,7 +59,7 @@ def _of_statement(path: Path, payload: bytes) -> Checkpoint:
 
 def _parsed(path: Path, content: bytes) -> Checkpoint:
     try:
-        return Checkpoint.model_validate_json(content)
+        return Checkpoint.as_written(content)
     except ValidationError as error:
         raise _no_checkpoint(path, f"{error.error_count()} fields that are not as they should be") from error
 

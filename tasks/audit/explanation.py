@@ -114,7 +114,7 @@ def _unfinished(decisions: Sequence[Decision]) -> str:
 def _settings(content: dict[str, object]) -> RunSettings | None:
     """``None`` where another version made them, so that the rest can still be told."""
     try:
-        return RunSettings.model_validate(content)
+        return RunSettings.as_written(content)
     except ValidationError:
         return None
 
@@ -124,6 +124,6 @@ def _registration(path: Path) -> tuple[Registration | None, tuple[str, ...]]:
     if not path.is_file():
         return None, ()
     try:
-        return Registration.model_validate_json(path.read_bytes()), ()
+        return Registration.as_written(path.read_bytes()), ()
     except (OSError, ValidationError):
         return None, (path.name,)

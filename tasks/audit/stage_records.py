@@ -48,7 +48,7 @@ def read_stages(dossier: Path) -> tuple[tuple[FoundStage, ...], tuple[str, ...]]
         if kind is None:
             continue
         try:
-            found.append(FoundStage(name, kind.model_validate_json(path.read_bytes())))
+            found.append(FoundStage(name, kind.as_written(path.read_bytes())))
         except (OSError, ValidationError):
             unreadable.append(f"{name}/{RECORD_FILE}")
     return tuple(sorted(found, key=lambda stage: stage.order)), tuple(sorted(unreadable))

@@ -88,7 +88,7 @@ def _waiting_run(output: Path, request: RunRequest, report: RunReport, ledger: L
     if quality is None:
         raise ArtifactDamagedError(f"{request.run_id} waits without a decision of the quality gate")
     try:
-        settings = RunSettings.model_validate(request.settings)
+        settings = RunSettings.as_written(request.settings)
     except ValidationError as error:
         raise ArtifactDamagedError(
             f"the settings in the request of {request.run_id} cannot be read: {error}"

@@ -69,7 +69,7 @@ class CheckpointFolder:
 def _fault(folder: Path) -> str | None:
     """What is wrong with a checkpoint, every file named; ``None`` if it is as it was saved."""
     try:
-        saved = FolderRecord.model_validate_json((folder / MANIFEST).read_bytes())
+        saved = FolderRecord.as_written((folder / MANIFEST).read_bytes())
         found = {file.path: file for file in FolderRecord.of(folder).files}
     except (OSError, ValidationError):
         return f"{MANIFEST} cannot be read"

@@ -46,8 +46,8 @@ def _sources(folder: Path) -> Iterator[str]:
     contract, replay = folder / "contract" / RECORD_FILE, folder / "replay" / RECORD_FILE
     found: list[ContractEvidence | ReplayEvidence] = []
     if contract.is_file():
-        found.append(ContractEvidence.model_validate_json(contract.read_bytes()))
+        found.append(ContractEvidence.as_written(contract.read_bytes()))
     if replay.is_file():
-        found.append(ReplayEvidence.model_validate_json(replay.read_bytes()))
+        found.append(ReplayEvidence.as_written(replay.read_bytes()))
     for record in found:
         yield from (source.name for source in record.sources)

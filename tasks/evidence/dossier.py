@@ -57,7 +57,7 @@ class Dossier:
     folder: Path
 
     def write_request(self, request: RunRequest) -> None:
-        content = yaml.safe_dump(request.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        content = yaml.safe_dump(request.json_value(), sort_keys=False, allow_unicode=True)
         write_atomically(self.folder / REQUEST, content.encode())
 
     def write_record(self, name: str, record: Record) -> None:
@@ -155,7 +155,7 @@ class Dossier:
         """Raises ``ArtifactDamagedError`` if the request cannot be read."""
         path = self.folder / REQUEST
         try:
-            return RunRequest.model_validate(yaml.safe_load(path.read_bytes()))
+            return RunRequest.as_written(yaml.safe_load(path.read_bytes()))
         except (OSError, ValidationError, yaml.YAMLError) as error:
             raise ArtifactDamagedError(f"{path} cannot be read as a request: {error}") from error
 

@@ -41,7 +41,7 @@ class KeptPermits:
     def redemption(self, digest: Digest) -> Redemption | None:
         """``None`` if it is not there, or is something else."""
         try:
-            found = Redemption.model_validate_json(self._redemption(digest).read_bytes())
+            found = Redemption.as_written(self._redemption(digest).read_bytes())
         except (OSError, ValidationError):
             return None
         return found if found.digest() == digest else None

@@ -60,7 +60,7 @@ class LookBook:
         looks = []
         for number, line in enumerate(lines, start=1):
             try:
-                looks.append(Look.model_validate_json(line))
+                looks.append(Look.as_written(line))
             except ValidationError as error:
                 raise ArtifactDamagedError(
                     f"{self.path}, line {number} cannot be read as a look at gate rows: {error}\n"

@@ -21,7 +21,7 @@ def read_record(path: Path, kind: type[R], *, called: str | None = None) -> R:
         ArtifactDamagedError: it is not there, or holds something else.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.as_written(path.read_bytes())
     except (OSError, ValidationError) as error:
         name = called or kind.__name__
         raise ArtifactDamagedError(f"{path} cannot be read as {name}: {error}") from error

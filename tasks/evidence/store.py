@@ -133,8 +133,8 @@ class StageStore:
 def _load(folder: Path, record_type: type[R]) -> R | None:
     """The record in ``folder``; ``None`` if it is not there or any file differs from what was stored."""
     try:
-        content = FolderRecord.model_validate_json((folder / _CONTENT_FILE).read_bytes())
-        record = record_type.model_validate_json((folder / RECORD_FILE).read_bytes())
+        content = FolderRecord.as_written((folder / _CONTENT_FILE).read_bytes())
+        record = record_type.as_written((folder / RECORD_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
     actual = {file.path: file for file in FolderRecord.of(folder).files if file.path != _CONTENT_FILE}

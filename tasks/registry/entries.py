@@ -42,6 +42,6 @@ def version_from(found: Any, aliases: Mapping[str, str]) -> ModelVersion | None:
         candidate=candidate,
         version=number,
         aliases=tuple(alias for alias in Alias if aliases.get(alias.value) == str(number)),
-        crowned=None if crowned is None else Crowning.model_validate_json(crowned),
+        crowned=None if crowned is None else Crowning.as_written(crowned),
         withdrawn=tags.get(WITHDRAWN),
     )

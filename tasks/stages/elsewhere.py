@@ -124,7 +124,7 @@ def train_for_run(dossier: Dossier, *, pilot: str, learning_rate: float, seed: i
             found="one that has ended",
             remedy="start the run itself, which asks for this where its policy and evidence allow it",
         )
-    settings = RunSettings.model_validate(dossier.request().settings)
+    settings = RunSettings.as_written(dossier.request().settings)
     memory = memory_of_each(settings.compute.processes)
     context = RunContext(dossier.folder.name, settings, dossier, cache_folder(), memory)
     findings = Findings(base=resolve_base_model(settings.model.source, context.cache))

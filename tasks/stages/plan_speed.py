@@ -122,7 +122,7 @@ def _random_rows(base: BaseModelRecord, count: int, tokens: int, classifies: boo
 def _trainings(output: Path) -> Iterator[TrainingEvidence]:
     for file in sorted((output / STORE_FOLDER).glob("train-*/evidence.json")):
         try:
-            yield TrainingEvidence.model_validate_json(file.read_bytes())
+            yield TrainingEvidence.as_written(file.read_bytes())
         except (OSError, ValidationError):
             # Of another version, or being written: history is worth having, and never needed.
             continue
@@ -131,7 +131,7 @@ def _trainings(output: Path) -> Iterator[TrainingEvidence]:
 def _base_digests(settings: RunSettings) -> Iterator[str]:
     for file in sorted(settings.output.glob("*/base-model.json")):
         try:
-            record = BaseModelRecord.model_validate_json(file.read_bytes())
+            record = BaseModelRecord.as_written(file.read_bytes())
         except (OSError, ValidationError):
             continue
         if record.source == settings.model.source:

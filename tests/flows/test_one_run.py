@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.commands.failing import EXIT_REQUIREMENT_UNMET
+from flows.commands.failing import EXIT_FAULT, EXIT_REQUIREMENT_UNMET
 from tasks.evidence.dossier import Dossier, read_permit
 from tests.flows.conftest import ESCALATES, REFERENCE, small_settings
+from tests.flows.later_version import GAINED, run_by, write_later_version
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +126,34 @@ def test_it_verifies_and_whoever_looks_is_told_that_nobody_signed(ended: Ended) 
         assert "unsigned" in invoke(*command).output, command
     page = (ended.dossier / "report.html").read_text(encoding="utf-8")
     assert "unsigned: nothing tells who wrote it" in page
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a version in which every record has one field more."""
+    folder = tmp_path_factory.mktemp("later")
+    assert write_later_version(folder) > 50
+    return folder
+
+
+def test_a_later_version_finds_no_fault(ended: Ended, later: Path) -> None:
+    done = run_by(later, "verify", str(ended.dossier), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = json.loads(done.stdout)
+    assert GAINED in found, "this is not the later version"
+    assert [check["check"] for check in found["checks"] if not check["looked_at"]] == []
+
+
+def test_a_later_version_finds_a_field_that_somebody_added(ended: Ended, later: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(ended.dossier, tmp_path / Path(ended.dossier).name))
+    registration = json.loads((copy / "registration.json").read_bytes())
+    changed = json.dumps({**registration, GAINED: 8})
+    (copy / "registration.json").write_text(changed, encoding="utf-8")
+    done = run_by(later, "verify", str(copy), "--ledger", f"{ended.output}/ledger.sqlite", "--json")
+    assert done.returncode == EXIT_FAULT, done.stdout
+    (found,) = json.loads(done.stdout)
+    faulty = {check["check"] for check in found["checks"] if check["faults"]}
+    assert "files" in faulty and "question" in faulty
 
 
 def test_a_person_sees_it_in_the_ui(ended: Ended) -> None:

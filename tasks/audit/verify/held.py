@@ -167,7 +167,7 @@ class _Reader:
 
     def record(self, file: str, kind: type[R], check: Check) -> R | None:
         path = self.dossier.folder / file
-        return self._read(check, file, lambda: kind.model_validate_json(path.read_bytes()))
+        return self._read(check, file, lambda: kind.as_written(path.read_bytes()))
 
     def statement(self, file: str, predicate: str, kind: type[R], check: Check) -> R | None:
         path = self.dossier.folder / file
@@ -184,7 +184,7 @@ class _Reader:
     def settings(self, request: RunRequest | None) -> RunSettings | None:
         if request is None:
             return None
-        return self._read(Check.REQUEST, REQUEST, lambda: RunSettings.model_validate(request.settings))
+        return self._read(Check.REQUEST, REQUEST, lambda: RunSettings.as_written(request.settings))
 
     def decisions(self) -> Iterator[HeldDecision]:
         for path in self.dossier.decision_paths():

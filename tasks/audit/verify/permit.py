@@ -61,7 +61,7 @@ def _redeemed(held: Held, permit: Permit, full: dict[str, TrainingEvidence]) -> 
     for name, record in full.items():
         file = f"{REDEMPTIONS}/seed-{record.seed}.json"
         try:
-            redemption = Redemption.model_validate_json((held.folder / file).read_bytes())
+            redemption = Redemption.as_written((held.folder / file).read_bytes())
         except UNREADABLE as error:
             yield _fault(file, f"what {name} was redeemed for cannot be read: {one_line(error)}")
             continue

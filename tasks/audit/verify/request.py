@@ -12,7 +12,7 @@ def request_faults(held: Held) -> Iterator[FoundFault]:
     request, settings = held.request, held.settings
     if request is None:
         return
-    if settings is not None and digest_json(settings.model_dump(mode="json")) != request.settings_digest:
+    if settings is not None and digest_json(settings.json_value()) != request.settings_digest:
         yield _fault(REQUEST, "its settings do not have the digest that stands beside them")
     told = digest_file(held.folder / REQUEST)
     for each in held.decisions:

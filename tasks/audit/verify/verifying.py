@@ -110,7 +110,7 @@ def _other_code(held: Held) -> Iterator[str]:
         version = where.packages.get("lorafirst", "")
         yield (
             f"That somebody changed it: other code of lorafirst {version} wrote it ({where.code}{commit}), "
-            "and records may have other fields since. Verify it with that code too."
+            "and may have decided or worded it otherwise. Verify it with that code too."
         )
 
 

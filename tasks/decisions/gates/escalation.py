@@ -77,7 +77,7 @@ def subject_of(quality: Decision) -> str:
         {
             "policy": quality.policy,
             "evidence": list(quality.evidence),
-            "rules": [rule.model_dump(mode="json") for rule in quality.rules],
+            "rules": [rule.json_value() for rule in quality.rules],
         }
     )
 

@@ -183,7 +183,7 @@ def _entries(
     if about is not None:
         query = query.where(ENTRIES.c.about == about)
     for row in connection.execute(query).mappings():
-        yield LedgerEntry.model_validate(dict(row))
+        yield LedgerEntry.as_written(dict(row))
 
 
 def _same(connection: Connection, kind: EntryKind, run_id: str, about: Digest) -> LedgerEntry | None:
@@ -191,7 +191,7 @@ def _same(connection: Connection, kind: EntryKind, run_id: str, about: Digest) -
         ENTRIES.c.run_id == run_id, ENTRIES.c.kind == kind.value, ENTRIES.c.about == about
     )
     row = connection.execute(query.order_by(ENTRIES.c.sequence).limit(1)).mappings().first()
-    return LedgerEntry.model_validate(dict(row)) if row else None
+    return LedgerEntry.as_written(dict(row)) if row else None
 
 
 def _shown(location: str) -> str:

@@ -39,7 +39,7 @@ def check_chain(
         count += 1
         place = row["sequence"] if isinstance(row["sequence"], int) else count
         try:
-            entry = LedgerEntry.model_validate(dict(row))
+            entry = LedgerEntry.as_written(dict(row))
         except ValidationError as error:
             broken = ", ".join(sorted({str(fault["loc"][0]) for fault in error.errors()}))
             faults.append(ChainFault(sequence=place, what=f"it is no entry: {broken}"))

@@ -34,7 +34,7 @@ def sign_statement(
         statement_type=STATEMENT_TYPE,
         subject=tuple(Subject.of(name, digest) for name, digest in sorted(subjects.items())),
         predicate_type=predicate_type,
-        predicate=record.model_dump(mode="json"),
+        predicate=record.json_value(),
     )
     envelope = Envelope(statement.canonical_json(), PAYLOAD_TYPE, {})
     if signer is not None:

@@ -66,7 +66,7 @@ def predicate_of(statement: Statement, predicate_type: str, kind: type[R]) -> R:
             [f"its predicate is of the type {statement.predicate_type!r}, not {predicate_type!r}"]
         )
     try:
-        return kind.model_validate(statement.predicate)
+        return kind.as_written(statement.predicate)
     except ValidationError as error:
         raise EnvelopeRefusedError(
             [f"its predicate is no {kind.__name__}: {e}" for e in _told(error)]
