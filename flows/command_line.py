@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import typer
 
@@ -244,6 +245,12 @@ def main() -> None:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     try:
         app()
+    except SystemExit as ended:
+        # Imported by whoever ran a flow, and by nobody else.
+        running = sys.modules.get("flows.running")
+        if running is not None and isinstance(ended.code, int):
+            running.leave_if_server_lost(ended.code)
+        raise
     finally:
         # Otherwise the interpreter walks every object of torch and transformers once more before it ends,
         # which takes seconds and frees nothing that the system does not.

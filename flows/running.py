@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,6 +20,22 @@ from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 
 _TRIES_AGAIN = 4
 """After two, four, eight and sixteen seconds, before a server is taken for gone."""
+
+
+_lost = False
+"""Whether a flow in this process has ended without its server."""
+
+
+def leave_if_server_lost(code: int) -> None:
+    """Ends this process with ``code`` at once where a flow in it has lost its server for good; else nothing.
+
+    Prefect would go on for many minutes to send a server that is gone what it has queued for it, logs and
+    events of which nothing depends, before it let the process end.
+    """
+    if _lost:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def run_here(settings: RunSettings, *, quiet: bool = False) -> RunReport:
@@ -124,6 +141,8 @@ def _lost_server_told(own: bool) -> Iterator[None]:
         unavailable = HTTPStatus.INTERNAL_SERVER_ERROR
         if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < unavailable:
             raise
+        global _lost
+        _lost = True
         raise ServerLostError(
             f"The Prefect server at {os.environ.get('PREFECT_API_URL', 'its address')} no longer answers: "
             f"{one_line(error) or type(error).__name__}.\n"
@@ -138,7 +157,7 @@ def _towards_server(own: bool) -> AbstractContextManager[object]:
 
     By signs of life a server knows runs that died. Nobody watches the run's own, and stopping them takes a
     second. Prefect proposes three states after another to a server that is gone, and would wait for each as
-    long as for one.
+    long as for one; how often it tries is left as it is where ``PREFECT_CLIENT_MAX_RETRIES`` says so.
     """
     from prefect.settings import (
         PREFECT_CLIENT_MAX_RETRIES,
@@ -149,7 +168,7 @@ def _towards_server(own: bool) -> AbstractContextManager[object]:
     return temporary_settings(
         {
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None if own else SIGN_OF_LIFE_SECONDS,
-            PREFECT_CLIENT_MAX_RETRIES: _TRIES_AGAIN,
+            PREFECT_CLIENT_MAX_RETRIES: int(os.environ.get(PREFECT_CLIENT_MAX_RETRIES.name, _TRIES_AGAIN)),
         }
     )
 
@@ -159,3 +178,7 @@ def _hush() -> None:
     warnings.filterwarnings("ignore")
     for name in ("bitsandbytes", "great_expectations", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Of a server that is gone Prefect tells at every log line and event that it cannot send there. A filter,
+    # because Prefect sets the level once more when a flow begins.
+    logging.getLogger("prefect._internal.concurrency").addFilter(lambda record: False)
+    logging.raiseExceptions = False

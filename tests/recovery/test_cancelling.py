@@ -13,7 +13,7 @@ from tests.flows.operating.conftest import Served, form_settings
 
 pytestmark = pytest.mark.slow
 
-STEPS = {"epochs": 50.0, "max_steps": 300, "checkpoint_steps": 290, "curve_points": 1}
+STEPS = {"epochs": 50.0, "max_steps": 150, "checkpoint_steps": 140, "curve_points": 1}
 """A training too long to end in between, whose own checkpoints come too late to be the one that is found."""
 
 

@@ -194,10 +194,10 @@ def test_two_processes_that_go_on_draw_the_dropout_that_they_would_have_drawn(
     base = tmp_path / "base"
     shutil.copytree(encoded.base, base, dirs_exist_ok=True)
     encoded.tokenizer.save_pretrained(base)
-    rows, longer = replace(encoded, base=base), {"max_steps": 30}
+    rows, longer = replace(encoded, base=base), {"max_steps": 20}
     whole = train(rows, tmp_path / "whole", 2, training=longer)
     options: dict[str, Any] = {"training": longer, "checkpoints": CheckpointFolder(tmp_path / "checkpoints")}
-    with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 30"):
+    with pytest.raises(TrainingStopped, match=r"saved at step \d+ of 20"):
         train(rows, tmp_path / "again", 2, **options, progress=_asks_to_end_at(4))
     again = train(rows, tmp_path / "again", 2, **options)
     assert again.conditions.resumed_from_steps and again.conditions.resumed_from_steps[0] >= 4
