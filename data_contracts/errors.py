@@ -119,6 +119,11 @@ class ProcessesFailedError(LorafirstError, ChildProcessError):
     """One of several processes that train together ended without saying why."""
 
 
+class BrokenOffError(LorafirstError, ChildProcessError):
+    """A process that worked for the run was killed. Nothing that it did was at fault, so the run may go on by
+    itself."""
+
+
 class EnvelopeRefusedError(LorafirstError, PermissionError):
     """A signed statement does not hold. Carries every fault found, not only the first."""
 

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
@@ -33,8 +33,10 @@ def leave_if_server_lost(code: int) -> None:
     events of which nothing depends, before it let the process end.
     """
     if _lost:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            # Whoever read it may have gone.
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
 
 
@@ -142,7 +144,7 @@ def _lost_server_told(own: bool) -> Iterator[None]:
         if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < unavailable:
             raise
         global _lost
-        _lost = True
+        _lost = isinstance(error, httpx.TransportError)
         raise ServerLostError(
             f"The Prefect server at {os.environ.get('PREFECT_API_URL', 'its address')} no longer answers: "
             f"{one_line(error) or type(error).__name__}.\n"

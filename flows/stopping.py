@@ -1,11 +1,11 @@
-"""How a served run ends that is cancelled while it trains, or of which a training process died.
+"""How a served run ends that is cancelled while it trains, or of which a training process was killed.
 
 Cancelled, it saves first, and still ends as cancelled. Prefect's worker tells the process that it is
 cancelled only where Prefect's own handler of SIGTERM is in place. A training has its own there, which
 finishes the step and saves; so Prefect would take its end for a crash.
 
-Where one of several training processes died, the run has crashed, as it has where its own process died: the
-server has it go on.
+Where one of several training processes was killed, the run has crashed, as it has where its own process was:
+the server has it go on.
 """
 
 import logging
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from data_contracts.errors import ProcessesFailedError, TrainingStopped
+from data_contracts.errors import BrokenOffError, TrainingStopped
 
 FLOW_RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """What a worker puts into the environment of the process that it starts for a run."""
@@ -24,19 +24,22 @@ _log = logging.getLogger(__name__)
 
 
 class RunBrokeOff(BaseException):
-    """A training process of the run died. No ``Exception``: Prefect takes those for failures, not crashes."""
+    """A process that worked for the run was killed.
+
+    No ``Exception``, because Prefect takes those for failures.
+    """
 
 
 @contextmanager
 def broken_off_told() -> Iterator[None]:
-    """Inside, a worker's run of which a training process died ends as crashed, so that it is taken up.
+    """Inside, a worker's run of which a training process was killed ends as crashed, so that it is taken up.
 
     Raises:
-        RunBrokeOff: in place of ``ProcessesFailedError``, which it stays where a person started the run.
+        RunBrokeOff: in place of ``BrokenOffError``, which it stays where a person started the run.
     """
     try:
         yield
-    except ProcessesFailedError as error:
+    except BrokenOffError as error:
         if FLOW_RUN_VARIABLE not in os.environ:
             raise
         raise RunBrokeOff(str(error)) from error

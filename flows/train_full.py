@@ -6,7 +6,7 @@ from prefect import flow
 
 from data_contracts.records.settings import RunId
 from flows.served import in_served, require_deployed_version
-from flows.stopping import cancelling_told
+from flows.stopping import broken_off_told, cancelling_told
 from tasks.evidence.dossier import Dossier
 from tasks.stages.elsewhere import train_for_run
 
@@ -29,5 +29,5 @@ def train_full(
     """
     require_deployed_version()
     dossier = Dossier(in_served(output, "output") / run)
-    with cancelling_told():
+    with broken_off_told(), cancelling_told():
         train_for_run(dossier, pilot=pilot, learning_rate=learning_rate, seed=seed, stage=stage)

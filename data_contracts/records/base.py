@@ -1,7 +1,8 @@
 """What every record has in common: frozen, closed, and with one digest.
 
 The digest of a record is the sha256 of its canonical JSON (RFC 8785), so that two people on two
-machines who hold equal records hold equal digests.
+machines who hold equal records of one version hold equal digests. ``==`` compares values: a record that was
+read from an older file and one made today may be equal and have other digests.
 """
 
 import hashlib
@@ -73,7 +74,7 @@ class Record(BaseModel):
             object.__setattr__(self, "__pydantic_fields_set__", _WrittenFields(self.model_fields_set))
         # One that was read comes by here again as a part of one that is made.
         elif not isinstance(self.model_fields_set, _WrittenFields):
-            self.model_fields_set.update(type(self).model_fields)
+            object.__setattr__(self, "__pydantic_fields_set__", set(type(self).model_fields))
         return self
 
     def json_value(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Record(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def canonical_json(self) -> bytes:
-        """The record as RFC 8785 bytes: equal records give equal bytes."""
+        """The record as RFC 8785 bytes."""
         return canonical_json(self.json_value())
 
     def digest(self) -> str:
@@ -174,6 +175,11 @@ class FolderRecord(Record):
 
     files: tuple[FileRecord, ...]
     """Sorted by path."""
+
+    def digest(self) -> str:
+        """Of path, content and size of each file alone: folders are read anew to be compared."""
+        files = [{"path": f.path, "sha256": f.sha256, "size_bytes": f.size_bytes} for f in self.files]
+        return digest_json({"files": files})
 
     @property
     def size_bytes(self) -> int:

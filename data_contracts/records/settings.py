@@ -231,8 +231,8 @@ class PilotSettings(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _fills_in(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
+    def _fills_in(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict) or was_written(info):
             return values
         filled = dict(values)
         preset = filled.get("preset")

@@ -155,8 +155,8 @@ class Dossier:
         """Raises ``ArtifactDamagedError`` if the request cannot be read."""
         path = self.folder / REQUEST
         try:
-            return RunRequest.as_written(yaml.safe_load(path.read_bytes()))
-        except (OSError, ValidationError, yaml.YAMLError) as error:
+            return RunRequest.as_written(dict(yaml.safe_load(path.read_bytes())))
+        except (OSError, ValidationError, yaml.YAMLError, TypeError, ValueError) as error:
             raise ArtifactDamagedError(f"{path} cannot be read as a request: {error}") from error
 
     def report(self) -> RunReport | None:

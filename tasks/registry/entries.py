@@ -31,10 +31,9 @@ def version_from(found: Any, aliases: Mapping[str, str]) -> ModelVersion | None:
     """
     tags: Mapping[str, str] = found.tags
     try:
-        candidate = Candidate.model_validate(
-            {name: tags[f"{PREFIX}{name}"] for name in Candidate.model_fields}
-        )
-    except (KeyError, ValidationError):
+        kept = {name: tags.get(f"{PREFIX}{name}") for name in Candidate.model_fields}
+        candidate = Candidate.as_written({name: value for name, value in kept.items() if value is not None})
+    except ValidationError:
         return None
     number = int(found.version)
     crowned = tags.get(CROWNED)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from data_contracts.cache import cache_folder
-from data_contracts.errors import ArtifactDamagedError, InputError, LorafirstError
+from data_contracts.errors import ArtifactDamagedError, BrokenOffError, InputError, LorafirstError
 from data_contracts.records.base import digest_file
 from data_contracts.records.evidence import ArtifactKind, Environment, TrainingEvidence
 from data_contracts.records.ledger import EntryKind
@@ -65,6 +65,7 @@ def train_elsewhere(
     """Has the deployment of the settings train, and returns when it has.
 
     Raises:
+        BrokenOffError: it was killed there.
         LorafirstError: it did not get to its end there.
     """
     from prefect.deployments import run_deployment
@@ -94,7 +95,8 @@ def train_elsewhere(
     state = run.state
     if state is None or not state.is_completed():
         said = "without a state" if state is None else f"as {state.name}: {state.message}"
-        raise LorafirstError(
+        kind = BrokenOffError if state is not None and state.is_crashed() else LorafirstError
+        raise kind(
             f"Full fine-tuning as {name} ended {said}\n"
             f"  to do: see its flow run {run.name}; the same command then goes on from its last checkpoint"
         )

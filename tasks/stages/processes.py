@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from data_contracts import errors
-from data_contracts.errors import Problem, ProcessesFailedError, TrainingStopped
+from data_contracts.errors import BrokenOffError, Problem, ProcessesFailedError, TrainingStopped
 from data_contracts.progress import Progress, Tell
 from data_contracts.records.settings import ComputeSettings
 from tasks.evidence.checkpoints import CheckpointFolder
@@ -24,6 +25,7 @@ from tasks.training.job import FAULT, RESULT, TrainingJob, write_job
 from tasks.training.quiet import quiet_libraries
 
 _TIME_TO_SAVE_SECONDS = 24 * 3600
+_ENDED_BY_SIGNAL = re.compile(r"Signal \d+ \((SIG[A-Z]+)\) received by PID")
 _LAST_LINES = 5
 """Of what the processes wrote to standard error, where one ended without saying why."""
 
@@ -40,6 +42,7 @@ def fit_on(
     """``fit`` in this process, or in as many as ``compute`` says.
 
     Raises:
+        BrokenOffError: one of this host's was killed, and no other host takes part.
         ProcessesFailedError: one of them ended without a reason of ours.
         Whatever ``fit`` raises.
     """
@@ -89,7 +92,7 @@ def _run(folder: Path, compute: ComputeSettings, progress: Progress, tell: Tell)
             code = process.wait()
     # Asked to end when all was done, torchrun calls it a failure all the same.
     if code and not (folder / RESULT).exists():
-        raise _fault(folder, code, came)
+        raise _fault(folder, code, came, alone=compute.hosts == 1)
     if came:
         signal.raise_signal(came[0])
 
@@ -134,7 +137,7 @@ def _passing_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int
             signal.signal(number, handler)
 
 
-def _fault(folder: Path, code: int, came: list[int]) -> BaseException:
+def _fault(folder: Path, code: int, came: list[int], *, alone: bool) -> BaseException:
     """What the processes say went wrong, as this process would have said it."""
     try:
         fault = json.loads((folder / FAULT).read_bytes())
@@ -145,16 +148,25 @@ def _fault(folder: Path, code: int, came: list[int]) -> BaseException:
             return TrainingStopped(
                 f"Stopped by {signal.Signals(came[0]).name}: {after}.", signal_number=came[0]
             )
-        lines = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = (folder / "stderr.txt").read_text(encoding="utf-8", errors="replace").strip()
+        lines = said.splitlines()
         told = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:]) or "    nothing"
-        return ProcessesFailedError(
+        # Several hosts are started by people, who would not know that they are waited for.
+        kind = BrokenOffError if alone and _some_was_killed(said) else ProcessesFailedError
+        return kind(
             f"A process of several that train together ended with exit code {code}. It said last:\n{told}\n"
             "    to do:    run again, which goes on from the last checkpoint; with compute.processes 1 the "
             "reason is easier to see"
         )
     if fault["signal_number"] is not None:
         return TrainingStopped(fault["message"], signal_number=fault["signal_number"])
-    kind: Callable[..., BaseException] = getattr(errors, fault["kind"])
+    named: Callable[..., BaseException] = getattr(errors, fault["kind"])
     if fault["problems"]:
-        return kind([Problem(**problem) for problem in fault["problems"]])
-    return kind(fault["message"])
+        return named([Problem(**problem) for problem in fault["problems"]])
+    return named(fault["message"])
+
+
+def _some_was_killed(said: str) -> bool:
+    """Whether torchrun reports a signal that nobody sends to ask for an end: the system's, where memory ran
+    out, or a fault of a library's. The others end by an exception of their own after it."""
+    return bool({*_ENDED_BY_SIGNAL.findall(said)} - {"SIGTERM", "SIGINT"})

@@ -21,10 +21,9 @@ def shown(create: Callable[[], object], what: str) -> bool:
     global _lost
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    if _lost and not _somebody_listens():
-        _log.warning("%s cannot be shown in the UI: its server is gone", what)
-        return False
     try:
+        if _lost and not _somebody_listens():
+            raise ConnectionError("its server is gone")
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0 if _lost else _TRIES_AGAIN}):
             create()
     except Exception as error:
@@ -43,7 +42,7 @@ def _somebody_listens() -> bool:
     from prefect.settings import PREFECT_API_URL
 
     url = urlsplit(PREFECT_API_URL.value() or "")
-    proxied = url.scheme in getproxies() and not proxy_bypass(url.netloc)
+    proxied = {url.scheme, "all"} & getproxies().keys() and not proxy_bypass(url.netloc)
     if url.hostname is None or proxied:
         return True
     try:

@@ -1,6 +1,5 @@
 """One training as a folder that several processes read: what ``fit`` is given, as JSON and Arrow files."""
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,7 +117,7 @@ def write_job(folder: Path, job: TrainingJob, given: TrainingInputs) -> None:
 
 
 def read_job(folder: Path) -> TrainingJob:
-    return TrainingJob.model_validate(json.loads((folder / JOB).read_bytes()))
+    return TrainingJob.as_written((folder / JOB).read_bytes())
 
 
 def _absolute(place: Path | None) -> Path | None:

@@ -44,6 +44,7 @@ def test_a_database_that_somebody_locks_for_a_while_costs_the_run_nothing(
         locking.execute("BEGIN EXCLUSIVE")
         time.sleep(LOCKED_SECONDS)
         locking.execute("ROLLBACK")
+    assert run.poll() is None, "it has ended, and nothing was locked for it"
     said = run.said(240)
     assert run.poll() == 0, said
     assert "Traceback" not in said

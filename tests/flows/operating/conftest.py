@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -52,8 +52,10 @@ class Served:
                 # As Prefect's own clients: SQLite is sometimes locked where the machine is busy.
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
-            except TimeoutError:
-                pass  # a server on a machine with more to do than it can answers late, and is asked again
+            except (TimeoutError, URLError) as error:
+                # A server on a machine with more to do than it can answers late.
+                if not isinstance(getattr(error, "reason", error), TimeoutError):
+                    raise
             time.sleep(1)
         raise AssertionError(f"{path} was unavailable ten times")
 

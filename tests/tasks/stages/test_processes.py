@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 from benchmarks.laboratory import laboratory_rung
-from data_contracts.errors import InputError, PermitRefusedError, ProcessesFailedError, TrainingStopped
+from data_contracts.errors import (
+    BrokenOffError,
+    InputError,
+    LorafirstError,
+    PermitRefusedError,
+    ProcessesFailedError,
+    TrainingStopped,
+)
 from data_contracts.records.metrics import Task
 from data_contracts.records.rungs import Rung
 from data_contracts.records.settings import ComputeSettings, PilotSettings, TrainingSettings
@@ -225,6 +232,30 @@ def test_asked_to_end_after_the_last_step_it_ends_as_asked(late: Callable[[str],
     assert stopped.value.signal_number == signal.SIGTERM
 
 
+@pytest.mark.parametrize(
+    ("hosts", "ends_by", "kind"),
+    [
+        (1, "os.kill(os.getpid(), signal.SIGKILL)", BrokenOffError),
+        (1, "raise ValueError('a fault of ours')", ProcessesFailedError),
+        (2, "os.kill(os.getpid(), signal.SIGKILL)", ProcessesFailedError),
+    ],
+)
+def test_one_that_was_killed_is_told_from_one_that_failed(
+    hosts: int, ends_by: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what torchrun says of it; of several hosts nobody goes on by himself."""
+    script = tmp_path / "ends.py"
+    script.write_text(f"import os, signal\n{ends_by}\n", encoding="utf-8")
+    command = [*torchrun(tmp_path, ComputeSettings(processes=2))[:-3], str(script)]
+    monkeypatch.setattr(processes, "torchrun", lambda folder, compute: command)
+    compute = ComputeSettings(
+        processes=2, hosts=hosts, rendezvous="first.example:29500" if hosts > 1 else None
+    )
+    with pytest.raises(LorafirstError) as failed:
+        processes._run(tmp_path, compute, lambda done, total, what: None, lambda sentence: None)
+    assert type(failed.value) is kind, failed.value
+
+
 @pytest.fixture
 def late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Processes that have taken their last step, do what is given, and are then asked to end."""
@@ -284,7 +315,7 @@ def test_a_process_that_is_killed_ends_the_training_with_what_to_do(rows: Encode
             os.kill(workers[-1], signal.SIGKILL)
 
     place = CheckpointFolder(tmp_path / "checkpoints")
-    with pytest.raises(ProcessesFailedError, match="goes on from the last checkpoint"):
+    with pytest.raises(BrokenOffError, match="goes on from the last checkpoint"):
         train(rows, tmp_path / "two", 2, checkpoints=place, progress=kill_one)
     assert train(rows, tmp_path / "two", 1, checkpoints=place).conditions.resumed_from_steps == (2,)
 
