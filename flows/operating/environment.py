@@ -14,6 +14,9 @@ from flows.operating.silent_runs import SIGN_OF_LIFE_SECONDS
 _QUERY_SECONDS = "2"
 """How often a worker asks for work; Prefect's 10 would be most of the wait for a small run's first stage."""
 
+_EVENT_ORDERING = "flows.operating.event_ordering"
+"""Named and not imported, since it imports Prefect's server."""
+
 _SERVER_ONLY = (VARIABLE, DATABASE_VARIABLE)
 """Secrets of the server's that go to it under other names; no run needs them."""
 
@@ -49,6 +52,7 @@ class Installation:
                 "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
                 "PREFECT_SERVER_API_HOST": self.host,
                 "PREFECT_SERVER_API_PORT": str(self.port),
+                "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": _EVENT_ORDERING,
                 "PREFECT_UI_API_URL": browsers,
                 "PREFECT__SERVER_FINAL": "1",
             }
