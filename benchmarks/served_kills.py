@@ -37,7 +37,7 @@ class Target(StrEnum):
 
     @property
     def is_deadly(self) -> bool:
-        """Whether the run itself dies."""
+        """Whether the run itself dies for certain; without its worker it may."""
         return self in (Target.RUN, Target.RUN_AND_WORKER)
 
 
@@ -99,6 +99,10 @@ class Served:
         state = self.state_of(run)
         return state is not None and state.type.value in _ENDED
 
+    def has_crashed(self, run: str) -> bool:
+        state = self.state_of(run)
+        return state is not None and bool(state.is_crashed())
+
     def goes_on_as(self, run: str) -> str | None:
         """The id of the flow run that the server has gone on with instead."""
         from prefect.client.orchestration import get_client
@@ -158,7 +162,8 @@ def kill_under(served: Served, run: str, output: Path, kills: Sequence[tuple[Poi
     """
     came, before, since = Kills(), written_stages(output), time.time()
     for point, target in kills:
-        reached = _wait(served, run, point, output, since)
+        while not (reached := _wait(served, run, point, output, since)) and served.has_crashed(run):
+            since, run = time.time(), _next(served, run)
         process = process_of_run(run)
         if not reached or process is None:
             came.passed_by += 1
@@ -173,7 +178,9 @@ def kill_under(served: Served, run: str, output: Path, kills: Sequence[tuple[Poi
         came.built_twice += sum(now.get(stage) != written for stage, written in before.items())
         before = now
     deadline = time.monotonic() + _MOST_SECONDS
-    while not served.has_ended(run):
+    while not served.has_ended(run) or served.has_crashed(run):
+        if served.has_crashed(run):
+            run = _next(served, run)
         assert time.monotonic() < deadline, f"has not ended: {served.state_of(run)}"
         time.sleep(0.5)
     state = served.state_of(run)

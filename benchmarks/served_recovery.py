@@ -47,7 +47,7 @@ class Kill:
 
 
 def plan(database: str) -> tuple[tuple[Kill, ...], ...]:
-    """The kills of each run; two of them are deadly: the server takes up a run twice in a row at most."""
+    """The kills of each run. At most two of them may end it: the server takes up a run twice in a row."""
     contract, baseline, base, training, scoring, second, _, _, full, scored, _ = POINTS
     told_by_worker = (
         Kill(contract, Target.RUN),
@@ -57,13 +57,13 @@ def plan(database: str) -> tuple[tuple[Kill, ...], ...]:
     silent = (
         Kill(baseline, Target.WORKER),
         Kill(training, Target.RUN_AND_WORKER),
-        Kill(second, Target.RUN),
+        Kill(second, Target.SERVER),
     )
     late = (
         Kill(base, Target.RUN),
         Kill(scoring, Target.SERVER),
-        Kill(full, Target.RUN_AND_WORKER),
-        Kill(scored, Target.WORKER),
+        Kill(full, Target.WORKER),
+        Kill(scored, Target.SERVER),
     )
     if database == "sqlite":
         return told_by_worker, silent, late
