@@ -28,7 +28,9 @@ def test_kills_come_in_the_order_of_a_run_and_no_run_dies_too_often(database: st
     for kills in plan(database):
         places = [POINTS.index(kill.point) for kill in kills]
         assert places == sorted(set(places))
-        assert sum(kill.target.is_deadly for kill in kills) == MOST_TIMES
+        # Without its worker a run may break off, too.
+        endings = sum(kill.target.is_deadly or kill.target is Target.WORKER for kill in kills)
+        assert 0 < endings <= MOST_TIMES
 
 
 def test_everything_is_killed_somewhere() -> None:
