@@ -25,7 +25,7 @@ def test_a_run_goes_on_by_itself_that_died_with_its_worker_and_then_lost_a_train
     served: Served,
 ) -> None:
     make_patient_for(served, NAME, SILENT_SECONDS)
-    long = {"epochs": 100.0, "max_steps": 300, "checkpoint_steps": 20, "curve_points": 1}
+    long = {"epochs": 100.0, "max_steps": 120, "checkpoint_steps": 10, "curve_points": 1}
     settings = form_settings(
         name="died", policy=NEVER_FULL, training=long, compute={"processes": 2}, output="died"
     )
