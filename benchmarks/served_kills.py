@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from benchmarks.killing import Kills, Point, written_stages
 from benchmarks.own_postgresql import OwnPostgresql
-from benchmarks.serving import command
+from benchmarks.serving import ENDED, command
 from flows.operating.processes import descendants, record, send, wait_for_end
 from flows.operating.silent_runs import NAME
 from flows.operating.state import SERVER, StartedProcess, read_state
@@ -23,7 +23,6 @@ SILENT_SECONDS = 45
 """One sign of life comes every 30."""
 _MOST_SECONDS = 420.0
 _GONE_SECONDS = 20.0
-_ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 class Target(StrEnum):
@@ -97,7 +96,7 @@ class Served:
 
     def has_ended(self, run: str) -> bool:
         state = self.state_of(run)
-        return state is not None and state.type.value in _ENDED
+        return state is not None and state.type.value in ENDED
 
     def has_crashed(self, run: str) -> bool:
         state = self.state_of(run)

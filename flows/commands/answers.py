@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import JsonOption, errors_told
+from flows.commands.failing import errors_told
+from flows.commands.options import JsonOption, OutputOption, RunArgument
 
 
 class ReadableSplit(StrEnum):
@@ -18,7 +19,7 @@ class ReadableSplit(StrEnum):
 
 
 def answers(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or a dossier's path.")],
+    run: RunArgument,
     split: Annotated[
         ReadableSplit,
         typer.Option(help="Which rows. Whoever improves a model by gate rows has none left to test it on."),
@@ -28,7 +29,7 @@ def answers(
     worst: Annotated[int | None, typer.Option(min=1, help="So many of the worst rows (10).")] = None,
     best: Annotated[int | None, typer.Option(min=1, help="So many of the best rows.")] = None,
     sample: Annotated[int | None, typer.Option("--random", min=1, help="So many at random.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Read what a model answered: question, reference, answer and scores of single rows."""

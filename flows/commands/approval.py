@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_FAULT, EXIT_INPUT, fail
+from flows.commands.failing import errors_told
+from flows.commands.options import OutputOption, RunArgument
 
 NameOption = Annotated[
     str | None,
@@ -20,8 +21,6 @@ KeyOption = Annotated[
         "LORAFIRST_KEY_PASSWORD gives its password unasked.",
     ),
 ]
-RunArgument = Annotated[str, typer.Argument(help="A run id, the beginning of one, or a dossier's path.")]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")]
 
 
 def approve(
@@ -52,23 +51,18 @@ def deny(
 def _answer(
     run: str, output: Path, name: str | None, reason: str, key: Path | None, *, approved: bool
 ) -> None:
-    from data_contracts.errors import InputError, LorafirstError
     from flows.commands.keys import signer_from
     from flows.going_on import go_on_if_served
     from tasks.audit.approval import answer_escalation
     from tasks.audit.waiting import comes_too_late
     from tasks.evidence.dossier import find_dossier
 
-    try:
+    with errors_told(as_json=False):
         signer = None if key is None else signer_from(key)
         answer = answer_escalation(output, run, approved=approved, name=name, reason=reason, signer=signer)
         dossier = find_dossier(output, run)
         late = comes_too_late(output, dossier)
         started = go_on_if_served(dossier.request(), because=answer.digest())
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json=False)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json=False)
     word = "approved" if approved else "denied"
     how = "not signed" if answer.key is None else f"signed by {answer.key}"
     typer.echo(f"Recorded, {how}: {word}.")

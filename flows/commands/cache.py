@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import errors_told
+from flows.commands.options import JsonOption
 
 
 def cache(
@@ -18,7 +19,6 @@ def cache(
     """List, or delete, the plain copies of packed, remote and array files; they are made again if needed."""
     import time
 
-    from data_contracts.errors import InputError
     from tasks.data.reading.local_copies import copies_folder, remove_copies, stored_copies
 
     latest = time.time() - older_than * 86_400
@@ -34,11 +34,9 @@ def cache(
     ]
     lines = [f"{copy.size_bytes / 2**20:10,.1f} MiB  {copy.name}  {copy.folder}" for copy in chosen]
     total = sum(copy.size_bytes for copy in chosen)
-    try:
-        if clean:
+    if clean:
+        with errors_told(as_json):
             remove_copies(chosen)
-    except InputError as error:
-        fail(error, EXIT_INPUT, as_json)
     if as_json:
         typer.echo(json.dumps({"deleted": clean, "size_bytes": total, "copies": described}, indent=2))
         return

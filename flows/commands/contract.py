@@ -19,7 +19,8 @@ from flows.commands.contract_options import (
     settings_of,
     task_of,
 )
-from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_DATA_REJECTED, EXIT_FAULT, EXIT_INPUT, fail
+from flows.commands.options import JsonOption
 
 if TYPE_CHECKING:
     from data_contracts.progress import Progress

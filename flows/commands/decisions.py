@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_FAULT, EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_FAULT, EXIT_INPUT, fail
+from flows.commands.options import JsonOption, OutputOption
 
 
 def decisions(
     to: Annotated[Path, typer.Option(help="The table: FILE.csv or FILE.parquet.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Write every decision of every run as one table, a row a rule.

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import JsonOption, errors_told
+from flows.commands.failing import errors_told
+from flows.commands.options import JsonOption, OutputOption, RunArgument
 
 
 def explain(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or the path of a dossier.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    run: RunArgument,
+    output: OutputOption = Path("runs"),
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.failing import JsonOption, errors_told
+from flows.commands.failing import errors_told
+from flows.commands.options import JsonOption, OutputOption, RunArgument
 
 if TYPE_CHECKING:
     from data_contracts.records.archive import Archive
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or the path of a dossier.")],
+    run: RunArgument,
     to: Annotated[
         Path | None, typer.Option(help="The archive, or a folder for it; else RUN.zip in this folder.")
     ] = None,
@@ -22,7 +23,7 @@ def export(
         bool,
         typer.Option("--without-weights", help="Leave model weights out; the manifest keeps their digests."),
     ] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Pack a dossier into one zip file, each file held against the manifest while it is read.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -11,8 +11,6 @@ EXIT_FAULT = 1
 EXIT_INPUT = 2
 EXIT_DATA_REJECTED = 3
 EXIT_REQUIREMENT_UNMET = 4
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @contextmanager

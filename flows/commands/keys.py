@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data_contracts.key_roles import KeyRole
-from flows.commands.failing import EXIT_INPUT, JsonOption, fail
+from flows.commands.failing import EXIT_INPUT, fail
+from flows.commands.options import JsonOption
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_FAULT, JsonOption, errors_told
+from flows.commands.failing import EXIT_FAULT, errors_told
+from flows.commands.options import JsonOption
 
 app = typer.Typer(name="ledger", help="Read and check the ledger of all runs.", no_args_is_help=True)
 

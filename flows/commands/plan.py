@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import JsonOption, errors_told
+from flows.commands.failing import errors_told
+from flows.commands.options import JsonOption
 
 
 def plan(

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_INPUT, JsonOption, errors_told
+from flows.commands.failing import EXIT_INPUT, errors_told
+from flows.commands.options import JsonOption, OutputOption, RunArgument
 
 if TYPE_CHECKING:
     from data_contracts.records.redaction import Copies, RedactionReport
 
 
 def redact(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or the path of a dossier.")],
+    run: RunArgument,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the dossier for good.")],
     by: Annotated[str | None, typer.Option("--by", help="Who does it; else the user's name.")] = None,
     store: Annotated[
@@ -21,7 +22,7 @@ def redact(
         typer.Option("--store", help="Also remove the stages in the store that hold the same texts."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Remove every text from a dossier; whatever remains can still be verified.

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_REQUIREMENT_UNMET, JsonOption, errors_told
+from flows.commands.failing import EXIT_REQUIREMENT_UNMET, errors_told
+from flows.commands.options import JsonOption, RunArgument
 
 OutputOption = Annotated[
     Path,
@@ -38,7 +39,7 @@ def models(
 
 
 def promote(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or a dossier's path.")],
+    run: RunArgument,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the version.")] = "",
     by: ByOption = None,
     require_promoted: Annotated[

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_DATA_REJECTED, JsonOption, training_told
+from flows.commands.failing import EXIT_DATA_REJECTED, training_told
+from flows.commands.options import JsonOption
 
 if TYPE_CHECKING:
     from data_contracts.records.settings import RunSettings

@@ -9,13 +9,11 @@ import typer
 
 from flows.commands.failing import (
     EXIT_DATA_REJECTED,
-    EXIT_FAULT,
     EXIT_REQUIREMENT_UNMET,
-    JsonOption,
     errors_told,
-    fail,
     training_told,
 )
+from flows.commands.options import JsonOption, OutputOption, RunArgument
 
 
 class Requirement(StrEnum):
@@ -64,17 +62,14 @@ def run(
 
 
 def runs(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """List the runs, newest first, and how they ended."""
-    from data_contracts.errors import LorafirstError
     from tasks.audit.overview import list_runs
 
-    try:
+    with errors_told(as_json):
         entries = list_runs(output)
-    except LorafirstError as error:
-        fail(error, EXIT_FAULT, as_json)
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
         return
@@ -84,8 +79,8 @@ def runs(
 
 
 def show(
-    run: Annotated[str, typer.Argument(help="A run id, the beginning of one, or the path of a dossier.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    run: RunArgument,
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Show every decision of a run, from its dossier alone."""

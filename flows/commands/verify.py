@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.failing import EXIT_FAULT, JsonOption, errors_told
+from flows.commands.failing import EXIT_FAULT, errors_told
+from flows.commands.options import JsonOption, OutputOption
 
 if TYPE_CHECKING:
     from data_contracts.records.ledger import Checkpoint
@@ -37,7 +38,7 @@ def verify(
             "--without-weights", help="Do not miss weights that `export --without-weights` left out."
         ),
     ] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of dossiers.")] = Path("runs"),
+    output: OutputOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
     """Verify dossiers: signatures, digests, figures, and every gate decided again from its evidence.

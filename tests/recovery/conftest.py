@@ -16,7 +16,6 @@ import pytest
 from tests.flows.conftest import write_run as write_run
 from tests.flows.operating.conftest import free_port
 from tests.flows.operating.conftest import served as served
-from tests.flows.operating.conftest import whole_postgresql as whole_postgresql
 
 
 class LoneServer:

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from uuid import uuid4
 
 import pytest
 
+from benchmarks.own_postgresql import OwnPostgresql, programs
 from tests.flows.conftest import small_settings
 from tests.flows.planted import DATA_SECRET, PASSWORD, SIGNING_PASSWORD
 
@@ -150,31 +150,17 @@ def whole_postgresql() -> Iterator[str]:
 
     Skipped where none is installed, a failure in CI. (The one in a Python package lacks pg_trgm.)
     """
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
+    if programs() is None:
         if os.environ.get("CI"):
             raise FileNotFoundError("no PostgreSQL of the system's to test with")
         pytest.skip("no PostgreSQL of the system's to test with")
-    # It refuses to run as root. A short path: a socket's may have no more than 107 bytes.
-    owner: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    if os.geteuid() != 0:
-        owner = {}
+    # A short path: a socket's may have no more than 107 bytes.
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as place:
-        Path(place).chmod(0o777)
-        data = f"{place}/data"
-        made = [str(programs[-1]), "--pgdata", data, "--username", "ada", "--auth", "trust"]
-        subprocess.run(made, check=True, capture_output=True, cwd=place, **owner)
-        server = [str(programs[-1].with_name("postgres")), "-D", data, "-k", place, "-c", "listen_addresses="]
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen(server, cwd=place, stdout=quiet, stderr=quiet, **owner)
+        postgresql = OwnPostgresql(Path(place))
         try:
-            deadline = time.monotonic() + 30
-            while not Path(place, ".s.PGSQL.5432").exists() and time.monotonic() < deadline:
-                time.sleep(0.05)
-            yield f"postgresql://ada@/postgres?host={place}"
+            yield postgresql.url.replace("+asyncpg", "")
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+            postgresql.stop()
 
 
 def form_settings(**changes: Any) -> dict[str, Any]:
