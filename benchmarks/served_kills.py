@@ -3,18 +3,19 @@
 import asyncio
 import os
 import signal
-import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from benchmarks.killing import Kills, Point, written_stages
 from benchmarks.own_postgresql import OwnPostgresql
-from benchmarks.serving import ENDED, command
+from benchmarks.serving import ENDED, Up, up
+from flows.operating.database import DATABASE_VARIABLE
 from flows.operating.processes import descendants, record, send, wait_for_end
 from flows.operating.silent_runs import NAME
 from flows.operating.state import SERVER, StartedProcess, read_state
@@ -40,57 +41,26 @@ class Target(StrEnum):
         return self in (Target.RUN, Target.RUN_AND_WORKER)
 
 
+@dataclass(frozen=True)
 class Served:
-    """What `lorafirst up` has started, with folders of its own; `down` at the end."""
+    """A server that is up, and the PostgreSQL that it keeps its data in, if it does."""
 
-    def __init__(self, folder: Path, state: Path, postgresql: OwnPostgresql | None) -> None:
-        self.folder, self._state, self._postgresql = folder, state, postgresql
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._options = ["--folder", str(folder), "--port", str(listener.getsockname()[1])]
-        self._api = f"http://127.0.0.1:{self._options[-1]}/api"
-
-    def __enter__(self) -> Self:
-        self.up()
-        try:
-            os.environ["PREFECT_API_AUTH_STRING"] = (self._state / "auth").read_text(encoding="utf-8").strip()
-            os.environ["PREFECT_API_URL"] = self._api
-            asyncio.run(_find_silent_runs_sooner())
-        except BaseException:
-            self.down()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.down()
-
-    def down(self) -> None:
-        command("down", "--state", str(self._state))
-
-    def up(self) -> None:
-        """As somebody would give it again, whatever still runs."""
-        named = {"LORAFIRST_DATABASE": self._postgresql.url} if self._postgresql else {}
-        command("up", *self._options, "--state", str(self._state), **named)
+    folder: Path
+    _up: Up
+    _postgresql: OwnPostgresql | None
 
     def ask(self, settings: dict[str, Any]) -> str:
         """The id of the flow run of `finetune` that is started so."""
-        from prefect.client.orchestration import get_client
-
-        with get_client(sync_client=True) as client:
-            found = client.read_deployment_by_name("finetune/finetune")
-            return str(client.create_flow_run_from_deployment(found.id, parameters={"settings": settings}).id)
+        return str(self._up.server.ask("finetune/finetune", {"settings": settings}).id)
 
     def state_of(self, run: str) -> Any:
         """``None`` while the server does not answer, or not well: its database may just have been killed."""
         from uuid import UUID
 
         import httpx
-        from prefect.client.orchestration import get_client
 
         try:
-            with get_client(sync_client=True) as client:
-                return client.read_flow_run(UUID(run)).state
+            return self._up.server.client.read_flow_run(UUID(run)).state
         except httpx.HTTPError:
             return None
 
@@ -104,16 +74,14 @@ class Served:
 
     def goes_on_as(self, run: str) -> str | None:
         """The id of the flow run that the server has gone on with instead."""
-        from prefect.client.orchestration import get_client
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempotencyKey
 
         key = FlowRunFilterIdempotencyKey(any_=[f"taken-up:{run}"])
-        with get_client(sync_client=True) as client:
-            found = client.read_flow_runs(flow_run_filter=FlowRunFilter(idempotency_key=key))
+        found = self._up.server.client.read_flow_runs(flow_run_filter=FlowRunFilter(idempotency_key=key))
         return str(found[0].id) if found else None
 
     def process_of(self, role: str) -> StartedProcess:
-        state = read_state(self._state)
+        state = read_state(self._up.state)
         assert state is not None
         return next(each for each in state.processes if each.role == role)
 
@@ -133,8 +101,22 @@ class Served:
         send(struck, signal.SIGKILL)
         left = wait_for_end((*struck, *below), _GONE_SECONDS)
         if target in (Target.WORKER, Target.RUN_AND_WORKER, Target.SERVER):
-            self.up()
+            self._up.again()
         return left
+
+
+@contextmanager
+def served(folder: Path, state: Path, postgresql: OwnPostgresql | None) -> Iterator[Served]:
+    """`lorafirst up` while the block runs."""
+    if postgresql is not None:
+        # For each `up`, by what names a database to it.
+        os.environ[DATABASE_VARIABLE] = postgresql.url
+    try:
+        with up(folder, state) as started:
+            asyncio.run(_find_silent_runs_sooner())
+            yield Served(folder, started, postgresql)
+    finally:
+        os.environ.pop(DATABASE_VARIABLE, None)
 
 
 def process_of_run(run: str) -> StartedProcess | None:

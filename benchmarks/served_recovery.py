@@ -29,7 +29,7 @@ from benchmarks.killing import POINTS, Kills, Point
 from benchmarks.machine import machine
 from benchmarks.own_postgresql import OwnPostgresql
 from benchmarks.recovery import ended, settings, told
-from benchmarks.served_kills import Served, Target, kill_under
+from benchmarks.served_kills import Served, Target, kill_under, served
 from benchmarks.small_runs import MINILM_FOLDER, QUESTION_FILE, write_questions
 
 RESULT = Path(__file__).with_name("served_recovery.json")
@@ -92,11 +92,11 @@ def measure(
         (folder / "pg").mkdir()
         postgresql = OwnPostgresql(folder / "pg")
     try:
-        with Served(served_folder, folder / "state", postgresql) as served:
-            undisturbed, _ = one_run(served, "undisturbed", ())
+        with served(served_folder, folder / "state", postgresql) as server:
+            undisturbed, _ = one_run(server, "undisturbed", ())
             runs, done = [], Counter[str]()
             for number, kills in enumerate(plans):
-                result, came = one_run(served, f"killed-{number}", kills)
+                result, came = one_run(server, f"killed-{number}", kills)
                 done.update(f"{stage}: {target}" for stage, target in came.done)
                 runs.append({**told(came, result, undisturbed, 1), "dossiers": result["dossiers"]})
                 del runs[-1]["ends_without_a_clear_reason"], runs[-1]["training_processes"]
@@ -115,9 +115,9 @@ def measure(
     return found
 
 
-def one_run(served: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str, Any], Kills]:
+def one_run(server: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str, Any], Kills]:
     began = time.monotonic()
-    output = served.folder / name
+    output = server.folder / name
     asked = settings(
         MINILM_FOLDER,
         QUESTION_FILE,
@@ -126,8 +126,8 @@ def one_run(served: Served, name: str, kills: Sequence[Kill]) -> tuple[dict[str,
         steps=STEPS,
         checkpoint_steps=CHECKPOINT_STEPS,
     )
-    run = served.ask(asked)
-    came = kill_under(served, run, output, [(each.point, each.target) for each in kills])
+    run = server.ask(asked)
+    came = kill_under(server, run, output, [(each.point, each.target) for each in kills])
     result = {**ended(output), "dossiers": len(list(output.glob("recovery-*")))}
     print(f"{name}: {len(came.done)} kills, {time.monotonic() - began:.0f} s", flush=True)
     return result, came
